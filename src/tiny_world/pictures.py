@@ -1,0 +1,65 @@
+"""Rendered training pictures, kept on disk: drawing them once is cheaper than drawing them in every epoch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.data import tiny_captions, tiny_drawing, tiny_faces
+from src.data.tiny_faces import SIZE, Scene
+
+
+def scene_for(seed: int, *, style: str | None = None) -> Scene:
+    """The training scene with this seed."""
+    return tiny_faces.random_scene(np.random.default_rng([seed, 4]), style=style)
+
+
+class Pictures:
+    """`count` pictures of the people from `first` on, `per_person` each; drawn on first use into `folder`."""
+
+    def __init__(self, folder: Path, *, first: int, count: int, per_person: int = 1, style: str | None = None):
+        self.first, self.count, self.per_person, self.style = first, count, per_person, style
+        path = folder / f"pictures-{first}-{count}-{per_person}-{style or 'any'}.npy"
+        if not path.exists():
+            self._draw(path)
+        self.data = np.load(path, mmap_mode="r")
+
+    def person_of(self, index: int) -> int:
+        return self.first + index // self.per_person
+
+    def scene_of(self, index: int) -> Scene:
+        return scene_for(self.first * 31 + index, style=self.style)
+
+    def _draw(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(".tmp.npy")
+        out = np.lib.format.open_memmap(beside, "w+", np.uint8, (self.count, SIZE, SIZE, 4))
+        for index in range(self.count):
+            picture, mask = tiny_drawing.draw(tiny_faces.person(self.person_of(index)), self.scene_of(index))
+            out[index, ..., :3], out[index, ..., 3] = picture, mask
+        out.flush()
+        os.replace(beside, path)
+
+    def images(self, indices: Sequence[int] | Tensor) -> Tensor:
+        """[B, 3, 64, 64] in [-1, 1]."""
+        return to_tensor(self.data[np.asarray(indices), ..., :3])
+
+    def masks(self, indices: Sequence[int] | Tensor) -> Tensor:
+        """[B, 1, 64, 64] in [0, 1], 1 on the subject."""
+        chosen = np.ascontiguousarray(self.data[np.asarray(indices), ..., 3:])
+        return torch.from_numpy(chosen).permute(0, 3, 1, 2).float() / 255
+
+    def captions(self, indices: Sequence[int] | Tensor, seed: int) -> list[str]:
+        """A new wording for every (picture, seed)."""
+        numbers = np.asarray(indices)
+        return [tiny_captions.caption(self.scene_of(int(i)), np.random.default_rng([int(i), seed])) for i in numbers]
+
+
+def to_tensor(pictures: np.ndarray) -> Tensor:
+    """uint8 [..., H, W, 3] -> float [..., 3, H, W] in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).movedim(-1, -3).float() / 127.5 - 1
