@@ -1,0 +1,44 @@
+"""Where a result comes from: time, commit of the code, versions of the libraries."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "torch", "torchvision", "pytorch-lightning", "diffusers", "transformers", "open_clip_torch", "insightface",
+    "onnxruntime", "hydra-core", "omegaconf", "wandb", "numpy", "scipy", "pillow",
+)  # fmt: skip
+
+
+def now() -> str:
+    """The time in UTC to the second, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of those PACKAGES that are installed."""
+    found = {"python": sys.version.split()[0]}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> dict[str, Any]:
+    """{"commit": hash, "dirty": whether tracked files differ from it}; both None outside a git clone."""
+    try:
+        head, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
+    except FileNotFoundError:  # git is not installed
+        head = changes = None
+    return {"commit": head, "dirty": None if head is None else bool(changes)}
+
+
+def _git(*words: str) -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None

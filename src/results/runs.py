@@ -1,0 +1,258 @@
+"""A run's folder and its mirror in Weights & Biases; the only importer of wandb. The files are the truth."""
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from src.results import provenance, store
+from src.results.digests import code_digest, digest, file_digest
+
+__all__ = ["Mirror", "Run", "code_digest", "digest", "file_digest", "open_run", "run_folder"]
+
+MODES = ("offline", "online", "disabled")
+PATIENCE = 10  # seconds W&B may take to answer at the start; three times as long to take the rest at the end
+Row = Mapping[str, Any]
+
+
+class Run:
+    """One run: its `folder`, whether it is `complete` (then only read it), and what its caller writes there."""
+
+    def __init__(self, folder: Path, mirror: "Mirror | None" = None):
+        self.folder, self.mirror = folder, mirror
+        self._start = time.monotonic()
+
+    @property
+    def complete(self) -> bool:
+        """True once summary.json is there, which is written last."""
+        return self.has("summary.json")
+
+    def path(self, name: str) -> Path:
+        """The path of a file of this run, `images/0.png` say."""
+        return self.folder / name
+
+    def has(self, name: str) -> bool:
+        """Whether this file is there (then it is whole), so that an interrupted run goes on behind it."""
+        return self.path(name).exists()
+
+    def save_image(self, name: str, image: np.ndarray | Image.Image, settings: Row) -> None:
+        """Save a picture (uint8 [H, W, 3] or PIL) as PNG with its settings in the PNG text `profusion`."""
+        store.save_png(self.path(name), image, settings)
+
+    def log(self, row: Row) -> None:
+        """Append a row of plain numbers and words to metrics.jsonl, at once in the file, and mirror it."""
+        seconds = round(time.monotonic() - self._start, 3)
+        store.append_row(self.path("metrics.jsonl"), {**row, "seconds": seconds})
+        if self.mirror:
+            self.mirror.log(row)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows logged so far, earlier sittings included."""
+        return store.read_jsonl(self.path("metrics.jsonl"))
+
+    def write_scores(self, rows: Sequence[Row]) -> None:
+        """Write scores.csv, one row per image (`file` is relative to the folder), and mirror it as a table."""
+        store.write_csv(self.path("scores.csv"), rows)
+        if self.mirror:
+            self.mirror.table(rows)
+
+    def scores(self) -> list[dict[str, str]]:
+        """The rows of scores.csv, values as text. FileNotFoundError if there are none yet."""
+        return store.read_csv(self.path("scores.csv"))
+
+    def summary(self) -> dict[str, Any]:
+        """What `finish` wrote. FileNotFoundError if the run isn't complete."""
+        return store.read_json(self.path("summary.json"))
+
+    def finish(self, summary: Row) -> None:
+        """Write summary.json, the mark of completeness; wall_seconds counts the last sitting alone."""
+        sittings = store.read_jsonl(self.path("sittings.jsonl"))
+        wall = round(time.monotonic() - self._start, 2)
+        times = {"started": sittings[0]["started"], "finished": provenance.now(), "wall_seconds": wall}
+        if self.mirror:
+            self.mirror.summary(summary)
+        store.write_json(self.path("summary.json"), {**summary, **times, "sittings": len(sittings)})
+
+
+def run_folder(root: Path | str, kind: str, digest: str) -> Path:
+    """root/kind/<first 12 characters of the digest>."""
+    return Path(root) / kind / digest[:12]
+
+
+@contextmanager
+def open_run(
+    root: Path | str,
+    kind: str,
+    config: Row,
+    digest: str,
+    *,
+    logger: Row | None = None,
+    group: str | None = None,
+    tags: Sequence[str] = (),
+    echo: Callable[[str], None] = print,
+) -> Iterator[Run]:
+    """The run of this digest, for one process at a time; whoever comes second waits and then finds it complete.
+
+    kind: what it computes ("ablate", "train"; also the W&B job type); config: the resolved configuration as plain
+    data; logger: keyword arguments of `Mirror` (mode, project, entity, log_photos), None for no mirror.
+    A complete run is given to be read, unlocked. OSError if the folder cannot be written, naming it.
+    """
+    run = Run(run_folder(root, kind, digest))
+    if run.complete:
+        yield run
+        return
+    with store.locked(run.path(".lock"), str(run.folder), echo):
+        if not run.complete:
+            sitting = _begin(run, kind, config, digest, tags)
+            if logger is not None:
+                about = {"id": sitting["id"], "name": f"{kind}-{digest[:12]}", "config": dict(config)}
+                about |= {"group": group, "job_type": kind, "tags": list(tags)}
+                run.mirror = Mirror(run.folder, about, echo=echo, **logger)
+        try:
+            yield run
+        finally:
+            if run.mirror:
+                run.mirror.finish(0 if run.complete else 1)
+
+
+def _begin(run: Run, kind: str, config: Row, digest: str, tags: Sequence[str]) -> dict[str, Any]:
+    """Tidy up after a killed sitting, write the configuration, and of this sitting time, commit and versions."""
+    store.make_folder(run.path("images"))
+    store.sweep_drafts(run.folder)
+    for name in ("metrics.jsonl", "sittings.jsonl"):
+        store.mend_rows(run.path(name))
+    store.write_json(run.path("config.json"), config)
+    store.write_atomic(run.path("config.yaml"), yaml.safe_dump(dict(config), sort_keys=False).encode())
+    earlier = store.read_jsonl(run.path("sittings.jsonl"))
+    sitting = {
+        "id": earlier[0]["id"] if earlier else secrets.token_hex(4),
+        "kind": kind,
+        "digest": digest,
+        "tags": list(tags),
+        "started": provenance.now(),
+        **provenance.commit(),
+        "versions": provenance.versions(),
+    }
+    store.append_row(run.path("sittings.jsonl"), sitting)
+    return sitting
+
+
+class Mirror:
+    """A copy of a run for Weights & Biases. If W&B fails, one line says so and the run goes on without it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        about: Row,
+        *,
+        mode: str = "offline",
+        project: str = "profusion",
+        entity: str | None = None,
+        log_photos: bool = False,
+        echo: Callable[[str], None] = print,
+    ):
+        """about: keyword arguments of wandb.init (id, name, group, job_type, tags, config).
+
+        mode: offline (no account, no network), online (after `wandb login`) or disabled; ValueError otherwise.
+        """
+        if mode not in MODES:
+            raise ValueError(f"logger.mode ({mode}) must be one of {', '.join(MODES)}")
+        self.folder, self.log_photos, self.echo = folder, log_photos, echo
+        self.run: Any = None  # the wandb run; None if there is none (any more)
+        options = {**about, "project": project, "entity": entity}
+        if mode == "online":
+            then = "this run is kept offline; `wandb sync` sends it"
+            self._guarded(lambda: self._start("online", options), then)
+        if mode != "disabled" and self.run is None:
+            if mode == "online":  # wandb does not let go of the id of a failed start
+                options["id"] = secrets.token_hex(4)
+            self._guarded(lambda: self._start("offline", options))
+
+    def _start(self, mode: Literal["online", "offline"], options: dict[str, Any]) -> None:
+        """Start a wandb run that keeps to the run's folder, asks nothing and waits PATIENCE seconds at most."""
+        import wandb
+
+        wandb.setup(wandb.Settings(silent=True))  # silent: else it greets, warns and asks for a key
+        if mode == "online" and not wandb.login(prompt=False, verify=False):
+            raise wandb.errors.UsageError("no account is logged in; `wandb login` does it")
+        settings = wandb.Settings(
+            silent=True,
+            console="off",
+            reinit="create_new",
+            init_timeout=PATIENCE,
+            finish_timeout=3 * PATIENCE,
+            disable_git=True,
+            disable_code=True,
+            disable_job_creation=True,
+            x_disable_stats=True,
+            x_disable_meta=True,
+            x_save_requirements=False,
+        )
+        self.run = wandb.init(dir=str(self.folder), mode=mode, resume="allow", settings=settings, **options)
+        if mode == "online":
+            self.echo(f"W&B: {self.run.url}")
+
+    def _guarded(self, act: Callable[[], None], then: str = "the run goes on without it") -> None:
+        """Do it, with all files of wandb in the run's folder; if W&B fails, say so once and let go of it."""
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else an offline run sends telemetry at exit
+        import wandb  # takes most of a second, so only here
+
+        home = {"WANDB_DATA_DIR": str(self.folder / "wandb"), "WANDB_CACHE_DIR": str(self.folder / "wandb")}
+        before = {name: os.environ.get(name) for name in home}
+        os.environ.update(home)
+        try:
+            act()
+        except (wandb.Error, OSError) as error:
+            reason = (str(error).splitlines() or [""])[0]
+            what = f"W&B fails ({type(error).__name__}: {reason})"
+            self.echo(f"{what}: {then}. All results are in {self.folder}.")
+            self.run = None
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+    def log(self, row: Row) -> None:
+        """Mirror one row of scalars."""
+        if self.run:
+            self._guarded(lambda: self.run.log(dict(row)))
+
+    def summary(self, summary: Row) -> None:
+        """Mirror the numbers of the summary."""
+        if self.run:
+            self._guarded(lambda: self.run.summary.update(dict(summary)))
+
+    def table(self, rows: Sequence[Row]) -> None:
+        """Mirror one row per image with its picture; the reference photo only if `log_photos`."""
+        if self.run:
+            self._guarded(lambda: self.run.log({"images": self._table(rows)}))
+
+    def _table(self, rows: Sequence[Row]) -> Any:
+        import wandb
+
+        def cell(row: Row, column: str) -> Any:
+            value = row.get(column)
+            if column in ("picture", "photo"):
+                file = self.folder / (row["file"] if column == "picture" else row["photo"])
+                return wandb.Image(str(file)) if file.is_file() else None
+            return (float(value) if value not in (None, "") else None) if "/" in column else value
+
+        known = dict.fromkeys(["picture", *(column for row in rows for column in row)])
+        columns = [column for column in known if column != "photo" or self.log_photos]
+        data = [[cell(row, column) for column in columns] for row in rows]
+        return wandb.Table(columns=list(columns), data=data, allow_mixed_types=True)
+
+    def finish(self, exit_code: int) -> None:
+        """Close the mirror; what can't be sent in time stays in the run's folder for `wandb sync`."""
+        if self.run:
+            self._guarded(lambda: self.run.finish(exit_code=exit_code))
+        self.run = None

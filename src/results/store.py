@@ -1,0 +1,163 @@
+"""Files that are whole or not there: atomic writes, rows appended one by one, PNGs that carry their settings, locks."""
+
+import csv
+import fcntl
+import io
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+REMEDY = "free some space there, or choose another output folder that you may write to"
+SETTINGS_KEY = "profusion"  # the PNG text chunk that holds an image's settings as JSON
+Row = Mapping[str, Any]
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """Turn any OSError inside into one that names the folder and the remedy (the first error stays its cause)."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"cannot write in {folder}: {error.strerror or error}; {REMEDY}") from error
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder, created with its parents if need be. OSError names it if that cannot be done."""
+    with _naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, wholly or not at all: a file beside it, flushed to disk, then renamed over it.
+
+    OSError if that fails (full disk, read-only folder); what stood at `path` before is then untouched.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with _naming(path.parent):
+        try:
+            with open(draft, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def sweep_drafts(folder: Path) -> None:
+    """Remove what killed writers left unfinished below `folder`; only for whoever holds its lock."""
+    for draft in folder.rglob(".*.tmp"):
+        draft.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain data as indented JSON, atomically."""
+    write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file. FileNotFoundError if there is none."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def append_row(path: Path, row: Row) -> None:
+    """Append one JSON line and hand it to the system at once; if that fails, the file is as before (OSError)."""
+    line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
+    make_folder(path.parent)
+    with _naming(path.parent), open(path, "ab", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            written = file.write(line)
+            if written != len(line):
+                raise OSError("the last row did not fit on the disk")
+        except OSError:
+            file.truncate(size)
+            raise
+
+
+def mend_rows(path: Path) -> None:
+    """Cut off a last line without its newline, left by a killed writer."""
+    if path.exists():
+        with open(path, "rb+") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """All whole rows of a file of JSON lines; [] if there is no file."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows as CSV, atomically; columns in the order in which they first appear, missing values blank."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(path, text.getvalue().encode())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file, every value as text. FileNotFoundError if there is none."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def to_picture(image: Any) -> np.ndarray:
+    """[3, H, W] in [-1, 1] (a tensor on the CPU or an array) -> uint8 [H, W, 3]. ValueError if it isn't finite."""
+    values = np.asarray(image, dtype=np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError("the image holds values that are not finite; nothing is written")
+    return np.round((values.transpose(1, 2, 0).clip(-1, 1) + 1) * 127.5).astype(np.uint8)
+
+
+def save_png(path: Path, image: np.ndarray | Image.Image, settings: Row) -> None:
+    """Save an image (uint8 [H, W, 3] or PIL) as PNG, atomically, its settings in the PNG text `profusion`."""
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    info = PngInfo()
+    info.add_itxt(SETTINGS_KEY, json.dumps(settings, ensure_ascii=False))
+    data = io.BytesIO()
+    picture.save(data, format="PNG", pnginfo=info)
+    write_atomic(path, data.getvalue())
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings that `save_png` put into a PNG. ValueError if it carries none."""
+    with Image.open(path) as picture:
+        text = getattr(picture, "text", {}).get(SETTINGS_KEY)
+    if text is None:
+        raise ValueError(f"{path} carries no settings of ours; was it edited or written by another program?")
+    return json.loads(text)
+
+
+@contextmanager
+def locked(path: Path, what: str, echo: Callable[[str], None] = print) -> Iterator[None]:
+    """Hold the lock file `path`; if another process holds it, say so once and wait. It ends with its holder."""
+    make_folder(path.parent)
+    with _naming(path.parent):
+        file = open(path, "a+")  # noqa: SIM115 (it is closed below; only opening it is named)
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            echo(f"Waiting for {what}: {holder} is at work on it, this goes on when it ends (Ctrl-C stops).")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} (since {datetime.now():%H:%M:%S})")
+        file.flush()
+        yield
