@@ -11,7 +11,6 @@ from src.data.tiny_faces import COLOURS, SIZE, Person, Scene
 from src.data.tiny_features import OVERSAMPLING, Canvas, Colour, subject
 
 
-
 def _background(scene: Scene) -> Image.Image:
     side = SIZE * OVERSAMPLING
     rng = np.random.default_rng([scene.seed, 3])
@@ -20,7 +19,9 @@ def _background(scene: Scene) -> Image.Image:
         red, green, blue = COLOURS[name.split()[0]]
         soft = (int(0.6 * red + 88), int(0.6 * green + 88), int(0.6 * blue + 88))
         return Image.new("RGB", (side, side), soft)
-    sky = {"night sky": (14, 14, 48), "snow": (200, 220, 240), "desert": (250, 205, 140)}.get(name, (140, 205, 250))
+    sky = {"night sky": (14, 14, 48), "snow": (200, 220, 240), "desert": (250, 205, 140)}.get(
+        name, (140, 205, 250)
+    )
     picture = Image.new("RGB", (side, side), (196, 204, 220) if name == "city" else sky)
     pen = _Pen(ImageDraw.Draw(picture), rng)
     {
@@ -41,10 +42,15 @@ class _Pen:
         self.draw, self.rng = draw, rng
 
     def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:
-        self.draw.rectangle([x0 * OVERSAMPLING, y0 * OVERSAMPLING, x1 * OVERSAMPLING, y1 * OVERSAMPLING], fill=colour)
+        self.draw.rectangle(
+            [x0 * OVERSAMPLING, y0 * OVERSAMPLING, x1 * OVERSAMPLING, y1 * OVERSAMPLING], fill=colour
+        )
 
     def disc(self, x: float, y: float, r: float, colour: Colour) -> None:
-        self.draw.ellipse([(x - r) * OVERSAMPLING, (y - r) * OVERSAMPLING, (x + r) * OVERSAMPLING, (y + r) * OVERSAMPLING], fill=colour)
+        self.draw.ellipse(
+            [(x - r) * OVERSAMPLING, (y - r) * OVERSAMPLING, (x + r) * OVERSAMPLING, (y + r) * OVERSAMPLING],
+            fill=colour,
+        )
 
     def shape(self, points: Sequence[tuple[float, float]], colour: Colour) -> None:
         self.draw.polygon([(x * OVERSAMPLING, y * OVERSAMPLING) for x, y in points], fill=colour)
@@ -73,7 +79,9 @@ class _Pen:
 
     def night(self) -> None:
         for _ in range(16):
-            self.disc(self.rng.uniform(0, 64), self.rng.uniform(0, 50), self.rng.uniform(0.5, 0.9), (255, 255, 235))
+            self.disc(
+                self.rng.uniform(0, 64), self.rng.uniform(0, 50), self.rng.uniform(0.5, 0.9), (255, 255, 235)
+            )
         self.disc(self.rng.choice([8, 55]), 10, 5.5, (250, 248, 215))
 
     def snow(self) -> None:

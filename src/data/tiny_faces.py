@@ -47,7 +47,15 @@ CLOTHES = (
     "superhero costume",
 )
 EXPRESSIONS = ("neutral", "smiling", "sad", "angry", "surprised")
-BACKGROUNDS = ("beach", "forest", "city", "night sky", "snow", "desert", *(f"{c} background" for c in COLOURS))
+BACKGROUNDS = (
+    "beach",
+    "forest",
+    "city",
+    "night sky",
+    "snow",
+    "desert",
+    *(f"{c} background" for c in COLOURS),
+)
 HAIR_STYLES = ("bald", "short", "fringe", "long", "bun", "mohawk", "curly", "side parting")
 BEARDS = ("none", "none", "none", "moustache", "goatee", "full")
 MARKS = ("left cheek", "right cheek", "chin", "forehead", "none")
@@ -192,7 +200,10 @@ def reference_scene(seed: int, avoid: Iterable[Scene] = ()) -> Scene:
     """
     rng = np.random.default_rng([seed, 2])
     taken = {value for s in avoid for value in (s.background, s.clothes, s.expression)}
-    free = [[v for v in values if v not in taken] or list(values) for values in (CLOTHES, EXPRESSIONS, BACKGROUNDS)]
+    free = [
+        [v for v in values if v not in taken] or list(values)
+        for values in (CLOTHES, EXPRESSIONS, BACKGROUNDS)
+    ]
     clothes, expression, background = (str(rng.choice(values)) for values in free)
     return Scene(
         clothes=clothes,

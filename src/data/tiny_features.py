@@ -15,7 +15,12 @@ _ANGLES = np.linspace(0, 2 * np.pi, 28, endpoint=False)
 _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)
 _DARK: Colour = (28, 26, 32)
 _SHOULDER = 19.0  # face coordinates: below the chin of the longest face
-_MARK_AT = {"left cheek": (-7.0, 6.5), "right cheek": (7.0, 6.5), "chin": (3.4, 13.2), "forehead": (-3.0, -7.2)}
+_MARK_AT = {
+    "left cheek": (-7.0, 6.5),
+    "right cheek": (7.0, 6.5),
+    "chin": (3.4, 13.2),
+    "forehead": (-3.0, -7.2),
+}
 
 
 def _shade(colour: Colour, factor: float) -> Colour:
@@ -35,14 +40,18 @@ class Canvas:
         self.matrix = scene.scale * OVERSAMPLING * turn.T
         self.origin = OVERSAMPLING * np.array([SIZE / 2 + scene.x, 30 + scene.y])
 
-    def polygon(self, points: Sequence[Sequence[float]] | np.ndarray, colour: Colour, solid: bool = False) -> None:
+    def polygon(
+        self, points: Sequence[Sequence[float]] | np.ndarray, colour: Colour, solid: bool = False
+    ) -> None:
         """`solid` shapes belong to the silhouette; the others lie inside it."""
         placed = (np.asarray(points, float) @ self.matrix + self.origin).ravel().tolist()
         self.picture.polygon(placed, fill=colour)
         if solid:
             self.mask.polygon(placed, fill=255)
 
-    def ellipse(self, cx: float, cy: float, rx: float, ry: float, colour: Colour, solid: bool = False) -> None:
+    def ellipse(
+        self, cx: float, cy: float, rx: float, ry: float, colour: Colour, solid: bool = False
+    ) -> None:
         self.polygon(_CIRCLE * (rx, ry) + (cx, cy), colour, solid)
 
     def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour, solid: bool = False) -> None:
@@ -105,7 +114,9 @@ def _back_hair(canvas: Canvas, person: Person) -> None:
     if person.hair_style == "long":
         bottom = 12 + 12 * person.hair_length
         half = person.face_width + 2.6
-        canvas.polygon([(-half, -8), (half, -8), (half + 1.5, bottom), (-half - 1.5, bottom)], dark, solid=True)
+        canvas.polygon(
+            [(-half, -8), (half, -8), (half + 1.5, bottom), (-half - 1.5, bottom)], dark, solid=True
+        )
     elif person.hair_style == "bun":
         canvas.ellipse(0, -person.face_height - 3.2, 4.4 + 1.6 * person.hair_length, 4.2, dark, solid=True)
     elif person.hair_style == "curly":
@@ -156,7 +167,10 @@ def _eye(canvas: Canvas, person: Person, expression: str, side: int) -> None:
 
 def _nose(canvas: Canvas, person: Person) -> None:
     dark = _shade(person.skin, 0.76)
-    canvas.polygon([(0, 1), (person.nose_width, person.nose_length + 1), (-person.nose_width, person.nose_length + 1)], dark)
+    canvas.polygon(
+        [(0, 1), (person.nose_width, person.nose_length + 1), (-person.nose_width, person.nose_length + 1)],
+        dark,
+    )
 
 
 def _mouth(canvas: Canvas, person: Person, expression: str, y: float) -> None:
@@ -185,7 +199,9 @@ def _beard(canvas: Canvas, person: Person, mouth_y: float) -> None:
     elif person.beard == "goatee":
         canvas.ellipse(0, person.face_height - 2.2, 4.6, 3.6, colour, solid=True)
     if person.beard in ("full", "moustache"):
-        canvas.bar((-person.mouth_width - 0.6, mouth_y - 1.7), (person.mouth_width + 0.6, mouth_y - 1.7), 1.9, colour)
+        canvas.bar(
+            (-person.mouth_width - 0.6, mouth_y - 1.7), (person.mouth_width + 0.6, mouth_y - 1.7), 1.9, colour
+        )
 
 
 def _cap_of_hair(canvas: Canvas, person: Person, line: float) -> None:
@@ -202,18 +218,33 @@ def _top_hair(canvas: Canvas, person: Person) -> None:
     if style == "mohawk":
         half = 2.4 + person.hair_length
         top = -high - 3 - 4 * person.hair_length
-        canvas.polygon([(-half, -high + 7), (-half - 0.8, top), (half + 0.8, top), (half, -high + 7)], person.hair, solid=True)
+        canvas.polygon(
+            [(-half, -high + 7), (-half - 0.8, top), (half + 0.8, top), (half, -high + 7)],
+            person.hair,
+            solid=True,
+        )
         return
-    line = {"short": -high * 0.62, "fringe": -high * 0.36, "long": -high * 0.5, "bun": -high * 0.66}.get(style, -high * 0.56)
+    line = {"short": -high * 0.62, "fringe": -high * 0.36, "long": -high * 0.5, "bun": -high * 0.66}.get(
+        style, -high * 0.56
+    )
     _cap_of_hair(canvas, person, line)
     if style == "side parting":
         width = person.face_width
-        points = [(-width - 0.8, 0), (-width - 0.8, -high * 0.6), (width * 0.5, -high * 0.8), (width * 0.2, -high * 0.5)]
+        points = [
+            (-width - 0.8, 0),
+            (-width - 0.8, -high * 0.6),
+            (width * 0.5, -high * 0.8),
+            (width * 0.2, -high * 0.5),
+        ]
         canvas.polygon([*points, (-width * 0.7, -high * 0.34)], _shade(person.hair, 1.12), solid=True)
     if style == "long":
         for side in (-1, 1):
             edge = side * (person.face_width + 1.6)
-            canvas.polygon([(edge, -9), (edge - side * 3.4, -9), (edge - side * 2.2, 9), (edge, 9)], person.hair, solid=True)
+            canvas.polygon(
+                [(edge, -9), (edge - side * 3.4, -9), (edge - side * 2.2, 9), (edge, 9)],
+                person.hair,
+                solid=True,
+            )
 
 
 def _fringe(canvas: Canvas, person: Person) -> None:
@@ -222,7 +253,11 @@ def _fringe(canvas: Canvas, person: Person) -> None:
         return
     for side in (-1, 1):
         edge = side * (person.face_width + 0.8)
-        canvas.polygon([(edge, -9), (edge - side * 2.6, -9), (edge - side * 1.2, -1), (edge, -1)], person.hair, solid=True)
+        canvas.polygon(
+            [(edge, -9), (edge - side * 2.6, -9), (edge - side * 1.2, -1), (edge, -1)],
+            person.hair,
+            solid=True,
+        )
 
 
 def _eyewear(canvas: Canvas, person: Person, eyewear: str) -> None:
@@ -255,7 +290,14 @@ def _headwear(canvas: Canvas, person: Person, headwear: str) -> None:
     colour = COLOURS[headwear.split()[0]]
     if headwear.endswith("hat"):
         canvas.polygon(
-            [(-width * 0.78, line), (-width * 0.66, line - 10.5), (width * 0.66, line - 10.5), (width * 0.78, line)], colour, solid=True
+            [
+                (-width * 0.78, line),
+                (-width * 0.66, line - 10.5),
+                (width * 0.66, line - 10.5),
+                (width * 0.78, line),
+            ],
+            colour,
+            solid=True,
         )
         canvas.box(-width * 0.78, line - 3.4, width * 0.78, line - 0.8, _DARK)
         canvas.ellipse(0, line, width + 6, 2.6, colour, solid=True)
@@ -265,7 +307,9 @@ def _headwear(canvas: Canvas, person: Person, headwear: str) -> None:
         canvas.box(-width - 1.8, line - 1.5, width + 1.8, line + 2.2, _shade(colour, 0.75), solid=True)
         canvas.ellipse(0, line - high * 0.62 - 2.4, 2.4, 2.4, (250, 250, 250), solid=True)
     else:
-        band = np.concatenate([_CIRCLE[14:] * (width + 3.6, high + 3.4), (_CIRCLE[14:] * (width + 1.4, high + 1.2))[::-1]])
+        band = np.concatenate(
+            [_CIRCLE[14:] * (width + 3.6, high + 3.4), (_CIRCLE[14:] * (width + 1.4, high + 1.2))[::-1]]
+        )
         canvas.polygon(band, _DARK, solid=True)
         for side in (-1, 1):
             canvas.ellipse(side * (width + 2.2), 2, 3.2, 5, colour, solid=True)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.trainers import BpeTrainer
 from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from src.data.tiny_captions import WORDS
+from src.diffusion import Schedule, add_noise
 from src.tiny_world.pictures import Pictures
 from src.tiny_world.training import averaged, fit
 
 TRAINING_PICTURES = {"first": 0, "count": 60_000}
+CONTEXT = 32  # tokens: the longest caption has 31
 
 
 def new_vae() -> AutoencoderKL:
@@ -46,8 +57,155 @@ def train_vae(cache: Path, *, steps: int, seed: int = 1) -> dict[str, Any]:
         psnr = -10 * torch.log10(F.mse_loss(error, torch.zeros_like(error)) / 4)
         return total, {"psnr": psnr.detach(), "kl": kl.detach()}
 
-    return fit(new_vae(), loss, checkpoint=cache / "vae.pt", steps=steps, peak_lr=2e-3, seed=seed, weight_decay=0.0)
+    return fit(
+        new_vae(), loss, checkpoint=cache / "vae.pt", steps=steps, peak_lr=2e-3, seed=seed, weight_decay=0.0
+    )
 
 
 def load_vae(cache: Path) -> nn.Module:
     return averaged(new_vae(), cache / "vae.pt")
+
+
+def new_tokenizer() -> CLIPTokenizer:
+    """CLIP's byte-pair encoding, learned on the world's words until each of them is one token."""
+    trainer = BpeTrainer(
+        vocab_size=5000,
+        min_frequency=0,
+        end_of_word_suffix="</w>",
+        initial_alphabet=list("abcdefghijklmnopqrstuvwxyz"),
+    )
+    learner = Tokenizer(BPE(end_of_word_suffix="</w>"))
+    learner.pre_tokenizer = Whitespace()
+    learner.train_from_iterator(sorted(WORDS), trainer)
+    model = json.loads(learner.to_str())["model"]
+    pieces = ["!", *sorted(model["vocab"], key=model["vocab"].get), "<|startoftext|>", "<|endoftext|>"]
+    vocab = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    merges = [tuple(pair) for pair in model["merges"]]
+    return CLIPTokenizer(vocab=vocab, merges=merges, pad_token="!", model_max_length=CONTEXT)
+
+
+def kept_tokenizer(cache: Path) -> CLIPTokenizer:
+    """The tokenizer that the checkpoints of this cache were trained with."""
+    folder = cache / "tokenizer"
+    if not folder.exists():
+        new_tokenizer().save_pretrained(folder)
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=192,
+            intermediate_size=512,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            max_position_embeddings=CONTEXT,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def new_unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=16,
+        layers_per_block=1,
+        block_out_channels=(64, 128, 192),
+        down_block_types=["CrossAttnDownBlock2D"] * 3,
+        up_block_types=["CrossAttnUpBlock2D"] * 3,
+        cross_attention_dim=192,
+        attention_head_dim=4,
+        norm_num_groups=16,
+        use_linear_projection=True,
+    )
+
+
+def new_scheduler() -> DDIMScheduler:
+    """Stable Diffusion 2's noise schedule."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+
+
+class Latents:
+    """Posterior mean and standard deviation of every training picture, encoded once."""
+
+    def __init__(self, cache: Path):
+        path = cache / "latents.npy"
+        self.pictures = Pictures(cache, **TRAINING_PICTURES)
+        if not path.exists():
+            _encode_all(load_vae(cache), self.pictures, path)
+        self.data = np.load(path, mmap_mode="r")
+        self.scale = 1 / float(np.asarray(self.data[:2000, 0], np.float32).std())
+
+    def sample(self, index: Tensor, generator: torch.Generator) -> Tensor:
+        """Scaled posterior samples [B, 4, 16, 16]."""
+        mean, std = torch.from_numpy(np.asarray(self.data[index.numpy()], np.float32)).unbind(1)
+        return self.scale * (mean + std * torch.randn(mean.shape, generator=generator))
+
+
+@torch.no_grad()
+def _encode_all(vae: nn.Module, pictures: Pictures, path: Path) -> None:
+    beside = path.with_suffix(".tmp.npy")
+    out = np.lib.format.open_memmap(beside, "w+", np.float16, (pictures.count, 2, 4, 16, 16))
+    for start in range(0, pictures.count, 100):
+        index = torch.arange(start, min(start + 100, pictures.count))
+        posterior = vae.encode(pictures.images(index)).latent_dist
+        out[start : start + len(index)] = torch.stack([posterior.mean, posterior.std], 1).numpy()
+    out.flush()
+    os.replace(beside, path)
+
+
+def context_mask(ids: Tensor, tokenizer: CLIPTokenizer, generator: torch.Generator) -> Tensor:
+    """Which text states the U-Net may attend to, bool [B, L].
+
+    Half of the captions show their words alone, a sixth their words and the end token, a third everything: a U-Net
+    that lives on the end token and the pads does not read words where they stand (gate 4 of the world).
+    """
+    draw = torch.rand(len(ids), 1, generator=generator)
+    end = (ids == tokenizer.eos_token_id).int().argmax(1, keepdim=True)
+    position = torch.arange(ids.shape[1])
+    return (position < end) | ((draw > 1 / 2) & (position == end)) | (draw > 2 / 3)
+
+
+def train_base(cache: Path, *, steps: int, seed: int = 2) -> dict[str, Any]:
+    """U-Net and text encoder together on captioned pictures; Min-SNR weights (gamma = 5), 10 % empty captions."""
+    latents, tokenizer = Latents(cache), kept_tokenizer(cache)
+    net = nn.ModuleDict({"unet": new_unet(), "text_encoder": new_text_encoder(tokenizer)})
+    schedule = Schedule.ddim(50)
+    snr = (schedule.alpha_bar / (1 - schedule.alpha_bar)).float()
+
+    def loss(net: nn.Module, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        index = torch.randint(latents.pictures.count, (32,), generator=generator)
+        captions = latents.pictures.captions(index, int(torch.randint(2**31, (1,), generator=generator)))
+        empty = torch.rand(len(captions), generator=generator) < 0.1
+        words = ["" if e else c for e, c in zip(empty, captions, strict=True)]
+        ids = tokenizer(words, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        x_0 = latents.sample(index, generator)
+        eps = torch.randn(x_0.shape, generator=generator)
+        t = torch.randint(1000, (len(index),), generator=generator)
+        x_t = add_noise(x_0, eps, t, schedule)
+        text = net["text_encoder"](ids).last_hidden_state
+        mask = context_mask(ids, tokenizer, generator)
+        error = net["unet"](x_t, t, text, encoder_attention_mask=mask).sample - eps
+        each = error.square().mean((1, 2, 3))
+        thirds = {f"third_{k}": each[(t * 3) // 1000 == k].mean().detach() for k in range(3)}
+        return (each * snr[t].clamp(max=5) / snr[t]).mean(), thirds
+
+    return fit(
+        net,
+        loss,
+        checkpoint=cache / "base.pt",
+        steps=steps,
+        peak_lr=8e-4,
+        seed=seed,
+        ema_decay=0.998,
+        decay_from=0.5,
+    )
