@@ -1,0 +1,1 @@
+"""ProFusion: detail-preserving personalised text-to-image generation, as a research harness."""

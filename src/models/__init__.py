@@ -1,0 +1,1 @@
+"""The base text-to-image model, its prompts and PromptNet."""

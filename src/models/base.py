@@ -1,0 +1,210 @@
+"""The base text-to-image model, frozen, adapted once: images, latents, vision tokens, text and noise predictions."""
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer, CLIPVisionModel
+
+from src.diffusion import RandnLike, Schedule, v_to_eps
+from src.models import prompts as prompts_module
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+VOCABULARY = "vocabulary.txt"
+
+
+class TextToImage(nn.Module):
+    """A latent diffusion model with a CLIP image encoder beside it; all parts are frozen and in eval mode.
+
+    alpha_bar: [T], the training noise schedule. prediction_type: "epsilon" or "v_prediction".
+    final_alpha_bar: signal level after the last step; None: alpha_bar[0], as in Stable Diffusion.
+    steps_offset: of the "leading" timesteps. known_words: all words of the training captions; None: not limited.
+    """
+
+    def __init__(
+        self,
+        *,
+        vae: AutoencoderKL,
+        unet: UNet2DConditionModel,
+        text_encoder: CLIPTextModel | CLIPModel,
+        tokenizer: CLIPTokenizer,
+        image_encoder: CLIPVisionModel,
+        alpha_bar: Tensor,
+        prediction_type: str = "epsilon",
+        final_alpha_bar: float | None = None,
+        steps_offset: int = 1,
+        known_words: Collection[str] | None = None,
+    ) -> None:
+        super().__init__()
+        if prediction_type not in ("epsilon", "v_prediction"):
+            raise ValueError(f'prediction_type ({prediction_type!r}) must be "epsilon" or "v_prediction"')
+        self.vae, self.unet, self.text_encoder, self.image_encoder = vae, unet, text_encoder, image_encoder
+        self.tokenizer = tokenizer
+        self.alpha_bar = alpha_bar.double()  # not a buffer: it keeps its precision when the model is cast
+        self.prediction_type = prediction_type
+        self.final_alpha_bar = float(alpha_bar[0]) if final_alpha_bar is None else final_alpha_bar
+        self.steps_offset = steps_offset
+        self.known_words = None if known_words is None else frozenset(known_words)
+        self.noise_levels = Schedule(self.alpha_bar, (), self.final_alpha_bar)  # for add_noise in training
+        self.requires_grad_(False).eval()
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(C, h, w) of the latents that the U-Net was trained on."""
+        size = self.unet.config.sample_size
+        height, width = (size, size) if isinstance(size, int) else size
+        return self.unet.config.in_channels, height, width
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of an image in pixels."""
+        return self.latent_shape[1] * 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    def schedule(self, num_steps: int, start: int | None = None) -> Schedule:
+        """`num_steps` "leading" DDIM timesteps on this model's noise schedule; those above `start` are left out."""
+        return Schedule.leading(
+            self.alpha_bar,
+            num_steps,
+            start,
+            final_alpha_bar=self.final_alpha_bar,
+            steps_offset=self.steps_offset,
+        )
+
+    def posterior(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation [B, C, h, w] of the scaled latents of images [B, 3, H, W] in [-1, 1]."""
+        distribution = self.vae.encode(image.to(self.vae.dtype)).latent_dist
+        scale = self.vae.config.scaling_factor
+        return distribution.mean * scale, distribution.std * scale
+
+    def encode(self, image: Tensor, randn_like: RandnLike | None = None) -> Tensor:
+        """Scaled latents [B, C, h, w] of images [B, 3, H, W] in [-1, 1]: the posterior's mean, or a sample of it."""
+        mean, std = self.posterior(image)
+        return mean if randn_like is None else mean + std * randn_like(mean)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images [B, 3, H, W], clamped to [-1, 1], of scaled latents [B, C, h, w]."""
+        return self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample.clamp(
+            -1, 1
+        )
+
+    def see(self, image: Tensor) -> Tensor:
+        """All tokens [B, N, Dv] of the image encoder, before its last layer norm, for images [B, 3, H, W] in [-1, 1]."""
+        size = int(self.image_encoder.config.image_size)  # type: ignore[arg-type]
+        if tuple(image.shape[-2:]) != (size, size):
+            image = F.interpolate(image, (size, size), mode="bicubic", align_corners=False, antialias=True)
+        mean, std = (torch.tensor(value).to(image).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
+        pixels = ((image + 1) / 2 - mean) / std
+        return self.image_encoder(pixels.to(self.image_encoder.dtype)).last_hidden_state
+
+    def text(
+        self,
+        prompts: str | Sequence[str],
+        pseudo: Tensor | None = None,
+        gamma: float | Tensor = 1.0,
+        pad: bool = True,
+    ) -> Tensor:
+        """The text state [B, L, D]; see src.models.prompts.encode."""
+        return prompts_module.encode(self.text_encoder, self.tokenizer, prompts, pseudo, gamma, pad)
+
+    def predict_noise(self, x_t: Tensor, t: int | Tensor, text: Tensor, mask: Tensor | None = None) -> Tensor:
+        """eps [B, C, h, w] in x_t under a text state [B, L, D]; a velocity prediction is converted.
+
+        t: timestep, int, 0-dim or [B]. mask: [B, L] bool, False where the text is not to be seen.
+        """
+        prediction = self.unet(x_t, t, encoder_hidden_states=text, encoder_attention_mask=mask).sample
+        if self.prediction_type == "epsilon":
+            return prediction
+        return v_to_eps(prediction, x_t, t, self.noise_levels)
+
+
+def load_base(
+    folder_or_hub_id: str | Path,
+    image_encoder: str | Path | None = None,
+    dtype: str = "float32",
+    sha256: Mapping[str, str] | None = None,
+) -> TextToImage:
+    """Read a diffusers pipeline (vae, unet, text_encoder, tokenizer, scheduler), its weights as safetensors.
+
+    folder_or_hub_id: a local folder, or "owner/name" on the Hugging Face hub, which is downloaded.
+    image_encoder: folder or hub id of a CLIP model; None: the pipeline's own image_encoder/.
+    dtype: of the weights in memory, "float32", "float16" or "bfloat16", however they are stored.
+    sha256: digests of local files by their path in the folder; checked before anything is read.
+    A file vocabulary.txt in the folder lists the words that prompts may use.
+    Raises FileNotFoundError for what is missing and ValueError for a file that is damaged or foreign.
+    """
+    if dtype not in ("float32", "float16", "bfloat16"):
+        raise ValueError(f'dtype ({dtype!r}) must be "float32", "float16" or "bfloat16"')
+    folder = Path(folder_or_hub_id)
+    _check_source(folder_or_hub_id)
+    check_sha256(folder, sha256 or {})
+    source, torch_dtype = str(folder_or_hub_id), getattr(torch, dtype)
+    seer = (source, "image_encoder") if image_encoder is None else (str(image_encoder), "")
+    scheduler = _read_part(DDIMScheduler, source, "scheduler")
+    words = (folder / VOCABULARY).read_text().split() if (folder / VOCABULARY).is_file() else None
+    return TextToImage(
+        vae=_read_weights(AutoencoderKL, source, "vae", torch_dtype=torch_dtype),
+        unet=_read_weights(UNet2DConditionModel, source, "unet", torch_dtype=torch_dtype),
+        text_encoder=_read_weights(CLIPTextModel, source, "text_encoder", dtype=torch_dtype),
+        tokenizer=_read_part(CLIPTokenizer, source, "tokenizer"),
+        image_encoder=_read_weights(CLIPVisionModel, *seer, dtype=torch_dtype),
+        alpha_bar=scheduler.alphas_cumprod,
+        prediction_type=scheduler.config.prediction_type,
+        final_alpha_bar=float(scheduler.final_alpha_cumprod),
+        steps_offset=scheduler.config.steps_offset,
+        known_words=words,
+    )
+
+
+def check_sha256(folder: Path, digests: Mapping[str, str]) -> None:
+    """Raise FileNotFoundError or ValueError unless each file of the folder has its SHA-256 (hexadecimal)."""
+    for name, digest in digests.items():
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"{folder / name} is missing; restore it from the repository or build it again"
+            )
+        with (folder / name).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != digest:
+            raise ValueError(
+                f"{folder / name} has SHA-256 {found}, not {digest}: it is damaged or foreign; restore it"
+            )
+
+
+def _check_source(source: str | Path) -> None:
+    """A local folder must exist; "owner/name" may be one on the hub."""
+    parts = str(source).split("/")
+    hub_id = len(parts) == 2 and all(parts) and parts[0] not in (".", "..", "~")
+    if not Path(source).is_dir() and not hub_id:
+        raise FileNotFoundError(
+            f"no base model at {source}: give a folder in diffusers format or a hub id such as owner/name"
+        )
+
+
+def _read_part(part: Any, source: str, subfolder: str, **kwargs: Any) -> Any:
+    """part.from_pretrained, with an error that names the folder."""
+    try:
+        return part.from_pretrained(source, subfolder=subfolder, **kwargs)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"cannot read {subfolder or part.__name__} of {source}: it must be a folder in diffusers format with "
+            f"safetensors weights, or a hub id that can be downloaded ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def _read_weights(part: Any, source: str, subfolder: str, **kwargs: Any) -> Any:
+    """_read_part for a network; ValueError unless every tensor of it was in the file."""
+    net, report = _read_part(
+        part, source, subfolder, use_safetensors=True, output_loading_info=True, **kwargs
+    )
+    absent = [*report["missing_keys"], *report["mismatched_keys"]]
+    if absent:
+        raise ValueError(
+            f"the weights of {source}/{subfolder} lack {len(absent)} tensors, such as {absent[0]}"
+        )
+    return net

@@ -1,0 +1,191 @@
+"""Prompts: split a template at the placeholder S*, insert pseudo-tokens, encode; check what a user typed."""
+
+import difflib
+import re
+from collections.abc import Collection, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
+
+PLACEHOLDER = "S*"
+
+TextEncoder = CLIPTextModel | CLIPModel
+
+
+def encode(
+    text_encoder: TextEncoder,
+    tokenizer: CLIPTokenizer,
+    prompts: str | Sequence[str],
+    pseudo: Tensor | None = None,
+    gamma: float | Tensor = 1.0,
+    pad: bool = True,
+) -> Tensor:
+    """The text state [B, L, D] of B prompts, with pseudo-tokens in the place of S*.
+
+    text_encoder: a CLIPTextModel, whose last hidden state is the text state (the diffusers format), or a full-depth
+        CLIPModel, tapped after its last layer but one and then normed (the authors' format).
+    prompts: B prompts with or without S*; "" is the unconditional one. A single one is repeated for every pseudo.
+    pseudo: [B, K, D] or [1, K, D] pseudo-tokens, which replace the (token + position) embedding of S*; a row whose
+        prompt has no S* does not use its own. None where no prompt has S*.
+    gamma: multiplies the output text state at the first pseudo-token; a number or [B].
+    pad: True fills up to the tokenizer's model_max_length. The words after S* keep their own positions then, and
+        K - 1 pads are lost. False gives [BOS, ..., EOS], all of one length, in which S* takes K positions, as in
+        the authors' training.
+    Raises ValueError for a prompt that is too long or holds S* twice, or where S* and pseudo don't go together.
+    """
+    prompts = [prompts] if isinstance(prompts, str) else list(prompts)
+    if pseudo is not None:
+        assert pseudo.ndim == 3, f"pseudo must be [B, K, D], got {tuple(pseudo.shape)}"
+        prompts = prompts * len(pseudo) if len(prompts) == 1 else prompts
+        assert len(pseudo) in (1, len(prompts)), f"{len(pseudo)} pseudo-words for {len(prompts)} prompts"
+        pseudo = pseudo.expand(len(prompts), -1, -1)
+    if (pseudo is not None) != any(PLACEHOLDER in prompt for prompt in prompts):
+        given = "without a pseudo-word for it" if pseudo is None else "although a pseudo-word is given"
+        raise ValueError(
+            f"prompts ({prompts}) must hold {PLACEHOLDER} exactly where pseudo is passed; here {given}"
+        )
+    tokens = 1 if pseudo is None else pseudo.shape[1]
+    ids, positions = _token_ids(prompts, tokenizer, _max_length(text_encoder, tokenizer), tokens, pad)
+    text_model = _text_model(text_encoder)
+    ids = ids.to(text_model.embeddings.token_embedding.weight.device)
+    if pseudo is None:
+        return _text_state(text_encoder, ids)
+    with _inserted(text_model, pseudo, positions, replaced=1 if pad else tokens):
+        state = _text_state(text_encoder, ids)
+    return state * _influence(state, positions, gamma)
+
+
+def _text_model(text_encoder: TextEncoder) -> CLIPTextModel:
+    return text_encoder.text_model if isinstance(text_encoder, CLIPModel) else text_encoder
+
+
+def _text_state(text_encoder: TextEncoder, ids: Tensor) -> Tensor:
+    """ids [B, L] -> the Stable Diffusion 2 text state [B, L, D]."""
+    text_model = _text_model(text_encoder)
+    if not isinstance(text_encoder, CLIPModel):
+        return text_model(ids).last_hidden_state
+    states = text_model(ids, output_hidden_states=True).hidden_states
+    return text_model.final_layer_norm(states[-2])
+
+
+def _max_length(text_encoder: TextEncoder, tokenizer: CLIPTokenizer) -> int:
+    return min(tokenizer.model_max_length, _text_model(text_encoder).config.max_position_embeddings)
+
+
+def _token_ids(
+    prompts: Sequence[str], tokenizer: CLIPTokenizer, max_length: int, tokens: int, pad: bool
+) -> tuple[Tensor, list[int | None]]:
+    """ids [B, L] and, for each prompt, the position of S* (None without it)."""
+    rows, positions = [], []
+    for prompt in prompts:
+        head, tail = _split(prompt, tokenizer)
+        length = 2 + len(head) + (0 if tail is None else tokens + len(tail))
+        if length > max_length:
+            raise ValueError(f'prompt "{prompt}" takes {length} of {max_length} tokens and must be shortened')
+        middle = [] if tail is None else [tokenizer.eos_token_id] * (1 if pad else tokens) + tail
+        row = [tokenizer.bos_token_id, *head, *middle, tokenizer.eos_token_id]
+        rows.append(row + [tokenizer.pad_token_id] * (max_length - len(row) if pad else 0))
+        positions.append(None if tail is None else 1 + len(head))
+    if len({len(row) for row in rows}) > 1:
+        raise ValueError(
+            f"prompts ({list(prompts)}) must have one length to be encoded together without pads"
+        )
+    return torch.tensor(rows), positions
+
+
+def _split(prompt: str, tokenizer: CLIPTokenizer) -> tuple[list[int], list[int] | None]:
+    """Token ids before and after S*; the latter is None without S*. Special tokens are not added."""
+    parts = prompt.split(PLACEHOLDER)
+    if len(parts) > 2:
+        raise ValueError(
+            f'prompt "{prompt}" must hold the placeholder {PLACEHOLDER} once, not {len(parts) - 1} times'
+        )
+    head, *tail = (tokenizer(part, add_special_tokens=False).input_ids for part in parts)
+    return head, tail[0] if tail else None
+
+
+@contextmanager
+def _inserted(text_model: CLIPTextModel, pseudo: Tensor, positions: Sequence[int | None], replaced: int):
+    """While open, the embeddings' output holds pseudo [B, K, D] in place of `replaced` tokens at the positions."""
+
+    def insert(module: nn.Module, args: Any, embedded: Tensor) -> Tensor:  # [B, L, D] -> [B, L, D]
+        rows = []
+        for row, own, position in zip(embedded, pseudo.to(embedded), positions, strict=True):
+            if position is not None:
+                row = torch.cat([row[:position], own, row[position + replaced :]])[: len(row)]
+            rows.append(row)
+        return torch.stack(rows)
+
+    handle = text_model.embeddings.register_forward_hook(insert)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _influence(state: Tensor, positions: Sequence[int | None], gamma: float | Tensor) -> Tensor:
+    """Factors [B, L, 1]: gamma at the position of S*, 1 elsewhere."""
+    factors = torch.ones_like(state[..., :1])
+    gammas = torch.as_tensor(gamma).to(state).expand(len(positions))
+    for row, position in enumerate(positions):
+        if position is not None:
+            factors[row, position] = gammas[row]
+    return factors
+
+
+def generic_prompt(prompt: str, noun: str) -> str:
+    """The prompt with S* called by a generic noun: "a photo of S*", "a person" -> "a photo of a person"."""
+    return prompt.replace(PLACEHOLDER, noun)
+
+
+def check_prompt(
+    prompt: str,
+    tokenizer: CLIPTokenizer,
+    known_words: Collection[str] | None = None,
+    pseudo_tokens: int = 1,
+) -> None:
+    """Raise ValueError, in one sentence, for a prompt that cannot be used for a personalised image.
+
+    It must hold S* exactly once, fit the tokenizer's length with `pseudo_tokens` tokens in the place of S*, and use
+    known words only (lower case; None: any word).
+    """
+    if not prompt.strip():
+        raise ValueError(
+            f'the prompt is empty; write one with the placeholder, such as "a photo of {PLACEHOLDER}"'
+        )
+    if prompt.count(PLACEHOLDER) != 1:
+        raise ValueError(
+            f'prompt "{prompt}" holds the placeholder {PLACEHOLDER} {prompt.count(PLACEHOLDER)} times; write it '
+            f'exactly once, as in "a photo of {PLACEHOLDER}"'
+        )
+    _check_length(prompt, tokenizer, pseudo_tokens)
+    if known_words is not None:
+        _check_words(prompt, known_words)
+
+
+def _check_length(prompt: str, tokenizer: CLIPTokenizer, pseudo_tokens: int) -> None:
+    head, tail = _split(prompt, tokenizer)
+    length = 2 + len(head) + pseudo_tokens + len(tail or [])
+    if length > tokenizer.model_max_length:
+        cut = PLACEHOLDER if 2 + len(head) + pseudo_tokens > tokenizer.model_max_length else "its end"
+        raise ValueError(
+            f'prompt "{prompt}" takes {length} tokens, of which {tokenizer.model_max_length} fit, so that {cut} would '
+            f"be cut off; shorten it by {length - tokenizer.model_max_length}"
+        )
+
+
+def _check_words(prompt: str, known_words: Collection[str]) -> None:
+    words = re.findall(r"\w+(?:['’]\w+)*", prompt.replace(PLACEHOLDER, " ").lower())
+    unknown = [word for word in dict.fromkeys(words) if word not in known_words]
+    if not unknown:
+        return
+    nearest = [
+        (word, difflib.get_close_matches(word, sorted(known_words), n=3, cutoff=0.5)) for word in unknown
+    ]
+    hints = ", ".join(f'"{word}" (nearest: {", ".join(near) or "none"})' for word, near in nearest)
+    raise ValueError(
+        f'prompt "{prompt}" has words that this base was not trained on: {hints}; use known words'
+    )
