@@ -45,7 +45,7 @@ class Schedule:
         final_alpha_bar: float | None = None,
         steps_offset: int = 1,
     ) -> "Schedule":
-        """`num_steps` timesteps in "leading" spacing over any alpha_bar [T], as diffusers' DDIMScheduler has them.
+        """`num_steps` timesteps in "leading" spacing (diffusers' DDIMScheduler) over any alpha_bar [T].
 
         start: timesteps above it are left out (the authors' `st`); None keeps all.
         final_alpha_bar: None is Stable Diffusion's choice, alpha_bar[0].
@@ -85,20 +85,20 @@ class Schedule:
 
 
 def _signal_and_noise(schedule: Schedule, t: int | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for t (int, 0-dim or [B]), shaped to multiply `like` [B, ...]."""
+    """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for t int, 0-dim or [B], to multiply `like` [B, ...]."""
     level = schedule.alpha_bar.double()[torch.as_tensor(t).to(schedule.alpha_bar.device)]
     level = level.reshape(-1, *[1] * (like.ndim - 1)) if level.ndim else level
     return level.sqrt().to(like), (1 - level).sqrt().to(like)
 
 
 def add_noise(x_0: Tensor, eps: Tensor, t: int | Tensor, schedule: Schedule) -> Tensor:
-    """x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps (Ho et al. 2020, eq. 4); t is int, 0-dim or [B]."""
+    """x_t = signal x_0 + noise eps (Ho et al. 2020, eq. 4); t is int, 0-dim or [B]."""
     signal, noise = _signal_and_noise(schedule, t, x_0)
     return signal * x_0 + noise * eps
 
 
 def v_to_eps(v: Tensor, x_t: Tensor, t: int | Tensor, schedule: Schedule) -> Tensor:
-    """The noise meant by a velocity prediction, v = signal eps - noise x_0 (Salimans & Ho 2022, appendix D)."""
+    """The noise meant by a velocity v = signal eps - noise x_0 (Salimans & Ho 2022, appendix D)."""
     signal, noise = _signal_and_noise(schedule, t, x_t)
     return signal * v + noise * x_t
 
@@ -110,7 +110,7 @@ def eps_to_v(eps: Tensor, x_t: Tensor, t: int | Tensor, schedule: Schedule) -> T
 
 
 def denoising_loss(eps_prediction: Tensor, eps: Tensor) -> Tensor:
-    """The plain noise-prediction loss, a scalar in float32 or better: the mean squared error over all elements."""
+    """The plain noise-prediction loss: the mean squared error over all elements, in float32 or better."""
     assert eps_prediction.shape == eps.shape, f"{tuple(eps_prediction.shape)} against {tuple(eps.shape)}"
     wide = torch.promote_types(eps.dtype, torch.float32)
     return (eps_prediction.to(wide) - eps.to(wide)).square().mean()
@@ -124,7 +124,7 @@ def _posterior_std(alpha_bar: float, alpha_bar_prev: float) -> float:
 def ddim_step(
     x: Tensor, eps: Tensor, schedule: Schedule, t: int, t_prev: int, eta: float, randn_like: RandnLike
 ) -> Tensor:
-    """One DDIM step t -> t_prev (Song et al. 2020, eq. 12); eta in [0, 1] scales its noise, drawn only if eta > 0."""
+    """One DDIM step t -> t_prev (Song et al. 2020, eq. 12); eta in [0, 1], noise is drawn only if eta > 0."""
     if not 0 <= eta <= 1:
         raise ValueError(f"eta ({eta}) must be in [0, 1]")
     alpha_bar, alpha_bar_prev = schedule.alpha_bar_at(t), schedule.alpha_bar_at(t_prev)
@@ -137,10 +137,10 @@ def ddim_step(
 def renoise(
     x: Tensor, eps: Tensor, schedule: Schedule, t: int, t_prev: int, fusion_eta: float, randn_like: RandnLike
 ) -> Tensor:
-    """The fusion move at t (Zhou et al. 2023): a DDIM step to t_prev and the posterior's draw back, as one draw.
+    """The fusion move at t (Zhou et al. 2023): a DDIM step to t_prev and the posterior's draw back, in one.
 
-    x_t <- x_t - sigma^2 sqrt(1-a_t)/(1-a_prev) eps + sigma sqrt((1-a_t)(2-2a_prev-sigma^2))/(1-a_prev) z, where
-    sigma is fusion_eta in [0, 1] times the DDIM posterior's standard deviation.
+    x_t <- x_t - sigma^2 sqrt(1-a_t)/(1-a_prev) eps + sigma sqrt((1-a_t)(2-2a_prev-sigma^2))/(1-a_prev) z;
+    sigma is fusion_eta in [0, 1] times the DDIM posterior's standard deviation; z is drawn exactly once.
     Raises ValueError where alpha_bar at t_prev is 1: the move is undefined there.
     """
     if not 0 <= fusion_eta <= 1:

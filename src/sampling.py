@@ -41,7 +41,7 @@ Terms = Sequence[tuple[Condition, float]]
 
 
 def guided_noise(noise: Noise, x: Tensor, t: Tensor, terms: Terms) -> Tensor:
-    """Composed guidance, eps(NULL) + sum_i w_i (eps(c_i) - eps(NULL)), over terms (c_i, w_i); at least one."""
+    """Composed guidance, eps(NULL) + sum_i w_i (eps(c_i) - eps(NULL)), over one or more terms (c_i, w_i)."""
     if not terms:
         raise ValueError("terms (none) must hold at least one (condition, weight)")
     conditions, weights = zip(*terms, strict=True)
@@ -92,7 +92,7 @@ def fusion_sample(
 def seeded_randn_like(seeds: Sequence[int]) -> RandnLike:
     """A randn_like for x [len(seeds), ...] with one generator for each seed.
 
-    An image then does not depend on the batch it is made in. The noise is drawn on the CPU in float32, so that it is
+    An image then does not depend on the batch it is made in. The noise is drawn on the CPU in float32: it is
     the same on every device and in every precision. Successive calls give successive draws.
     """
     generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]

@@ -1,4 +1,4 @@
-"""The base text-to-image model, frozen, adapted once: images, latents, vision tokens, text and noise predictions."""
+"""The frozen base text-to-image model, adapted once: images, latents, vision tokens, text and noise."""
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +24,7 @@ class TextToImage(nn.Module):
 
     alpha_bar: [T], the training noise schedule. prediction_type: "epsilon" or "v_prediction".
     final_alpha_bar: signal level after the last step; None: alpha_bar[0], as in Stable Diffusion.
-    steps_offset: of the "leading" timesteps. known_words: all words of the training captions; None: not limited.
+    steps_offset: of the "leading" timesteps. known_words: the words that prompts may use; None: any.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class TextToImage(nn.Module):
         return self.latent_shape[1] * 2 ** (len(self.vae.config.block_out_channels) - 1)
 
     def schedule(self, num_steps: int, start: int | None = None) -> Schedule:
-        """`num_steps` "leading" DDIM timesteps on this model's noise schedule; those above `start` are left out."""
+        """`num_steps` "leading" timesteps on this model's noise schedule; those above `start` are dropped."""
         return Schedule.leading(
             self.alpha_bar,
             num_steps,
@@ -77,13 +77,13 @@ class TextToImage(nn.Module):
         )
 
     def posterior(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation [B, C, h, w] of the scaled latents of images [B, 3, H, W] in [-1, 1]."""
+        """Mean and standard deviation [B, C, h, w] of the scaled latents of images [B, 3, H, W], [-1, 1]."""
         distribution = self.vae.encode(image.to(self.vae.dtype)).latent_dist
         scale = self.vae.config.scaling_factor
         return distribution.mean * scale, distribution.std * scale
 
     def encode(self, image: Tensor, randn_like: RandnLike | None = None) -> Tensor:
-        """Scaled latents [B, C, h, w] of images [B, 3, H, W] in [-1, 1]: the posterior's mean, or a sample of it."""
+        """Scaled latents [B, C, h, w] of images [B, 3, H, W] in [-1, 1]: posterior mean, or a sample."""
         mean, std = self.posterior(image)
         return mean if randn_like is None else mean + std * randn_like(mean)
 
@@ -94,7 +94,7 @@ class TextToImage(nn.Module):
         )
 
     def see(self, image: Tensor) -> Tensor:
-        """All tokens [B, N, Dv] of the image encoder, before its last layer norm, for images [B, 3, H, W] in [-1, 1]."""
+        """All tokens [B, N, Dv] of the image encoder before its last norm; image [B, 3, H, W] in [-1, 1]."""
         size = int(self.image_encoder.config.image_size)  # type: ignore[arg-type]
         if tuple(image.shape[-2:]) != (size, size):
             image = F.interpolate(image, (size, size), mode="bicubic", align_corners=False, antialias=True)
@@ -192,8 +192,8 @@ def _read_part(part: Any, source: str, subfolder: str, **kwargs: Any) -> Any:
         return part.from_pretrained(source, subfolder=subfolder, **kwargs)
     except OSError as error:
         raise FileNotFoundError(
-            f"cannot read {subfolder or part.__name__} of {source}: it must be a folder in diffusers format with "
-            f"safetensors weights, or a hub id that can be downloaded ({str(error).splitlines()[0]})"
+            f"cannot read {subfolder or part.__name__} of {source}: it must be a folder in diffusers format "
+            f"with safetensors weights, or a hub id that can be downloaded ({str(error).splitlines()[0]})"
         ) from error
 
 

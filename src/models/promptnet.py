@@ -1,4 +1,4 @@
-"""PromptNet: the encoder half of the base U-Net reads a photo and gives the pseudo-word S* (Zhou et al. 2023).
+"""PromptNet: the encoder half of the base U-Net turns a photo into the pseudo-word S* (Zhou et al. 2023).
 
 Module names are those of the authors' released checkpoint, so that one reader serves theirs and ours.
 """
@@ -47,8 +47,9 @@ class NoisyInput(nn.Module):
 class PromptNet(nn.Module):
     """(x_t, t, x_ref, vision) -> pseudo-tokens [B, K, D]; build it by from_unet, from_official or load.
 
-    config: the U-Net's configuration with region_kernel_size, region_proj_channel, prompt_channel, vision_width,
-    reduction (from latents to the lowest resolution) and with_noise (False: x_ref stands in for x_t).
+    config: the U-Net's configuration with region_kernel_size, region_proj_channel, prompt_channel,
+    vision_width, reduction (from latents to the lowest resolution) and with_noise (False: x_ref stands in
+    for x_t).
     gradient_checkpointing: set to True to trade time for memory in training.
     """
 

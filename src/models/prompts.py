@@ -25,16 +25,18 @@ def encode(
 ) -> Tensor:
     """The text state [B, L, D] of B prompts, with pseudo-tokens in the place of S*.
 
-    text_encoder: a CLIPTextModel, whose last hidden state is the text state (the diffusers format), or a full-depth
-        CLIPModel, tapped after its last layer but one and then normed (the authors' format).
-    prompts: B prompts with or without S*; "" is the unconditional one. A single one is repeated for every pseudo.
-    pseudo: [B, K, D] or [1, K, D] pseudo-tokens, which replace the (token + position) embedding of S*; a row whose
-        prompt has no S* does not use its own. None where no prompt has S*.
+    text_encoder: a CLIPTextModel, whose last hidden state is the text state (the diffusers format), or a
+        full-depth CLIPModel, tapped after its last layer but one and then normed (the authors' format).
+    prompts: B prompts with or without S*; "" is the unconditional one. A single one is repeated for every
+        pseudo.
+    pseudo: [B, K, D] or [1, K, D] pseudo-tokens, which replace the (token + position) embedding of S*; a row
+        whose prompt has no S* does not use its own. None where no prompt has S*.
     gamma: multiplies the output text state at the first pseudo-token; a number or [B].
-    pad: True fills up to the tokenizer's model_max_length. The words after S* keep their own positions then, and
-        K - 1 pads are lost. False gives [BOS, ..., EOS], all of one length, in which S* takes K positions, as in
-        the authors' training.
-    Raises ValueError for a prompt that is too long or holds S* twice, or where S* and pseudo don't go together.
+    pad: True fills up to the tokenizer's model_max_length. The words after S* keep their own positions then,
+        and K - 1 pads are lost. False gives [BOS, ..., EOS], one length for all, in which S* takes K
+        positions, as in the authors' training.
+    Raises ValueError for a prompt that is too long or holds S* twice, or where S* and pseudo do not go
+    together.
     """
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     if pseudo is not None:
@@ -109,7 +111,7 @@ def _split(prompt: str, tokenizer: CLIPTokenizer) -> tuple[list[int], list[int] 
 
 @contextmanager
 def _inserted(text_model: CLIPTextModel, pseudo: Tensor, positions: Sequence[int | None], replaced: int):
-    """While open, the embeddings' output holds pseudo [B, K, D] in place of `replaced` tokens at the positions."""
+    """While open, the embeddings' output holds pseudo [B, K, D] in place of `replaced` tokens."""
 
     def insert(module: nn.Module, args: Any, embedded: Tensor) -> Tensor:  # [B, L, D] -> [B, L, D]
         rows = []
@@ -149,8 +151,8 @@ def check_prompt(
 ) -> None:
     """Raise ValueError, in one sentence, for a prompt that cannot be used for a personalised image.
 
-    It must hold S* exactly once, fit the tokenizer's length with `pseudo_tokens` tokens in the place of S*, and use
-    known words only (lower case; None: any word).
+    It must hold S* exactly once, fit the tokenizer's length with `pseudo_tokens` tokens in the place of S*,
+    and use known words only (lower case; None: any word).
     """
     if not prompt.strip():
         raise ValueError(
@@ -158,8 +160,8 @@ def check_prompt(
         )
     if prompt.count(PLACEHOLDER) != 1:
         raise ValueError(
-            f'prompt "{prompt}" holds the placeholder {PLACEHOLDER} {prompt.count(PLACEHOLDER)} times; write it '
-            f'exactly once, as in "a photo of {PLACEHOLDER}"'
+            f'prompt "{prompt}" holds the placeholder {PLACEHOLDER} {prompt.count(PLACEHOLDER)} times; '
+            f'write it exactly once, as in "a photo of {PLACEHOLDER}"'
         )
     _check_length(prompt, tokenizer, pseudo_tokens)
     if known_words is not None:
@@ -168,17 +170,17 @@ def check_prompt(
 
 def _check_length(prompt: str, tokenizer: CLIPTokenizer, pseudo_tokens: int) -> None:
     head, tail = _split(prompt, tokenizer)
-    length = 2 + len(head) + pseudo_tokens + len(tail or [])
-    if length > tokenizer.model_max_length:
-        cut = PLACEHOLDER if 2 + len(head) + pseudo_tokens > tokenizer.model_max_length else "its end"
+    longest, length = tokenizer.model_max_length, 2 + len(head) + pseudo_tokens + len(tail or [])
+    if length > longest:
+        cut = PLACEHOLDER if 2 + len(head) + pseudo_tokens > longest else "its end"
         raise ValueError(
-            f'prompt "{prompt}" takes {length} tokens, of which {tokenizer.model_max_length} fit, so that {cut} would '
-            f"be cut off; shorten it by {length - tokenizer.model_max_length}"
+            f'prompt "{prompt}" takes {length} tokens, of which {longest} fit, so {cut} would be cut off; '
+            f"shorten it by {length - longest}"
         )
 
 
 def _check_words(prompt: str, known_words: Collection[str]) -> None:
-    words = re.findall(r"\w+(?:['’]\w+)*", prompt.replace(PLACEHOLDER, " ").lower())
+    words = re.findall(r"\w+(?:['\u2019]\w+)*", prompt.replace(PLACEHOLDER, " ").lower())
     unknown = [word for word in dict.fromkeys(words) if word not in known_words]
     if not unknown:
         return

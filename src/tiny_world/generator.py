@@ -46,7 +46,7 @@ def train_vae(cache: Path, *, steps: int, seed: int = 1) -> dict[str, Any]:
     pictures = Pictures(cache, **TRAINING_PICTURES)
 
     def loss(vae: nn.Module, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
-        index = torch.randint(pictures.count, (12,), generator=generator)
+        index = torch.randint(pictures.count, (6,), generator=generator)
         x, weight = pictures.images(index), 1 + 2 * pictures.masks(index)
         posterior = vae.encode(x).latent_dist
         noise = torch.randn(posterior.mean.shape, generator=generator)
@@ -58,7 +58,7 @@ def train_vae(cache: Path, *, steps: int, seed: int = 1) -> dict[str, Any]:
         return total, {"psnr": psnr.detach(), "kl": kl.detach()}
 
     return fit(
-        new_vae(), loss, checkpoint=cache / "vae.pt", steps=steps, peak_lr=2e-3, seed=seed, weight_decay=0.0
+        new_vae(), loss, checkpoint=cache / "vae.pt", steps=steps, peak_lr=1.5e-3, seed=seed, weight_decay=0.0
     )
 
 

@@ -1,0 +1,44 @@
+"""Photos of the embedded world's people, as training data, as references, and as the oracle's answers."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from src.data import tiny_captions, tiny_drawing, tiny_faces
+
+
+def picture(person: int, scene: tiny_faces.Scene) -> Tensor:
+    """The renderer's picture [3, 64, 64] in [-1, 1]."""
+    pixels, _ = tiny_drawing.draw(tiny_faces.person(person), scene)
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1
+
+
+class TinyPhotos(Dataset[Tensor]):
+    """Photo k is person k of a split, in photo style and a random scene; no captions, as in the paper."""
+
+    def __init__(self, split: str, *, count: int | None = None):
+        self.people = tiny_faces.SPLITS[split][:count]
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def __getitem__(self, index: int) -> Tensor:
+        person = self.people[index]
+        return picture(person, tiny_faces.random_scene(np.random.default_rng([person, 5]), style="photo"))
+
+
+def reference(person: int, prompts: Sequence[str]) -> Tensor:
+    """A reference photo [1, 3, 64, 64] that shows nothing that a prompt asks for."""
+    asked = [tiny_captions.scene_of(prompt, 0) for prompt in prompts]
+    return picture(person, tiny_faces.reference_scene(person, avoid=asked))[None]
+
+
+def oracle(person: int, prompt: str, seed: int) -> Tensor:
+    """The ceiling [3, 64, 64]: the renderer draws this very person in the scene that the prompt asks for."""
+    scene = tiny_captions.scene_of(prompt, seed)
+    pose = tiny_faces.reference_scene(seed + 7)
+    return picture(person, replace(scene, x=pose.x, y=pose.y, scale=pose.scale, tilt=pose.tilt))

@@ -1,0 +1,1 @@
+"""Learning: the LightningModules, and the checkpoints they leave."""

@@ -1,0 +1,146 @@
+"""Fine-tuning on one person's photos, without regularisation (METHOD.md section 3)."""
+
+import copy
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from src.diffusion import denoising_loss
+from src.learning.pretrain import encode_photos, personal_noise_prediction, slot_draws
+from src.models.base import TextToImage
+from src.models.personal import attention_projections
+from src.models.promptnet import PromptNet
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A base and a PromptNet that were fine-tuned on somebody; the originals are untouched."""
+
+    base: TextToImage
+    promptnet: PromptNet
+
+    def _trained(self) -> nn.ModuleDict:
+        return nn.ModuleDict(
+            {"promptnet": self.promptnet, "projections": attention_projections(self.base.unet)}
+        )
+
+    def save(self, path: Path) -> None:
+        """One safetensors file, complete or absent."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(".tmp")
+        save_file({name: value.contiguous() for name, value in self._trained().state_dict().items()}, beside)
+        os.replace(beside, path)
+
+    def load(self, path: Path) -> "Tuned":
+        self._trained().load_state_dict(load_file(path))
+        return self
+
+
+def untuned(base: TextToImage, promptnet: PromptNet) -> Tuned:
+    """Copies of what fine-tuning changes; the frozen parts are shared."""
+    own = copy.copy(base)
+    own._modules = dict(base._modules)
+    own.unet = copy.deepcopy(base.unet)
+    return Tuned(own, copy.deepcopy(promptnet))
+
+
+class _Pairs(Dataset[Tensor]):
+    """Numbers [2] of a reference and a target photo: two independent draws, a pure function of (seed, index)."""
+
+    def __init__(self, photos: int, length: int, seed: int):
+        self.photos, self.length, self.seed = photos, length, seed
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Tensor:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
+        return torch.randint(self.photos, (2,), generator=generator)
+
+
+class FinetuneOnPhoto(pl.LightningModule):
+    """The plain noise loss on a few photos; trains all of PromptNet and every q, k, v projection of the U-Net."""
+
+    def __init__(
+        self,
+        tuned: Tuned,
+        photos: Tensor,
+        *,
+        lr: float,
+        weight_decay: float,
+        prompt: str,
+        low_third: float,
+        seed: int,
+    ):
+        super().__init__()
+        self._tuned = [tuned]  # in a list: no submodule
+        self.photos = encode_photos(tuned.base, photos)
+        self.promptnet, self.projections = tuned.promptnet, attention_projections(tuned.base.unet)
+        self.lr, self.weight_decay = lr, weight_decay
+        self.prompt, self.low_third, self.seed = prompt, low_third, seed
+
+    def setup(self, stage: str) -> None:
+        self._tuned[0].base.to(self.device)
+
+    def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
+        base = self._tuned[0].base
+        draws = slot_draws(
+            self.seed,
+            self.global_step,
+            range(len(batch)),
+            base.latent_shape,
+            num_timesteps=len(base.alpha_bar),
+            low_third=self.low_third,
+        )
+        draws = {name: value.to(self.device) for name, value in draws.items()}
+        reference, target = ({k: v.to(self.device)[own] for k, v in self.photos.items()} for own in batch.T)
+        predicted, _ = personal_noise_prediction(base, self.promptnet, reference, target, draws, self.prompt)
+        return denoising_loss(predicted, draws["eps"])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """How a person is learned. steps >= 1 optimiser steps of `batch` pairs; AdamW without clipping [code]."""
+
+    steps: int
+    lr: float
+    batch: int = 4
+    weight_decay: float = 0.01
+    prompt: str = "a photo of S*"
+    low_third: float = 1 / 3
+    seed: int = 0
+
+    def __call__(self, base: TextToImage, promptnet: PromptNet, photos: Tensor) -> Tuned:
+        """photos: [P, 3, H, W] in [-1, 1], the reference photo or its variants."""
+        tuned = untuned(base, promptnet)
+        module = FinetuneOnPhoto(
+            tuned,
+            photos,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            prompt=self.prompt,
+            low_third=self.low_third,
+            seed=self.seed,
+        )
+        module.requires_grad_(True)
+        loader = DataLoader(_Pairs(len(photos), self.steps * self.batch, self.seed), batch_size=self.batch)
+        trainer = pl.Trainer(
+            max_steps=self.steps,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(module, loader)
+        tuned.base.requires_grad_(False).eval()
+        tuned.promptnet.requires_grad_(False).eval()
+        return tuned

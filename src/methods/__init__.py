@@ -1,0 +1,1 @@
+"""Methods: each learns somebody from photos and gives back a generator of images."""

@@ -1,0 +1,17 @@
+"""What every method of personalisation is."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from src.models.base import TextToImage
+
+# (a prompt with S*, seeds) -> images [len(seeds), 3, H, W] in [-1, 1]; an image depends on its own seed alone
+Generate = Callable[[str, Sequence[int]], Tensor]
+
+
+class Method(Protocol):
+    """Learns a person from photos [P, 3, H, W] in [-1, 1] and returns a generator of images of that person."""
+
+    def learn(self, base: TextToImage, photos: Tensor) -> Generate: ...

@@ -1,0 +1,131 @@
+"""ProFusion: PromptNet, a short fine-tuning, Fusion Sampling (arXiv 2305.13579), and with other data its ablations."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from src.learning.finetune import Tuned, untuned
+from src.methods.method import Generate
+from src.models.base import TextToImage
+from src.models.personal import PersonalNoise
+from src.models.promptnet import PromptNet
+from src.models.prompts import PLACEHOLDER, check_prompt, generic_prompt
+from src.sampling import Condition, fusion_sample, seeded_randn_like
+
+Terms = list[tuple[Condition, float]]
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A sampler as data: two lists of guidance terms, and how often and how noisily the first is fused.
+
+    joint, separate: rows {prompt, weight, faded?}. `prompt` is "joint" (as the user typed it), "generic" (S*
+    named by `generic`) or a template with S*; `weight` a number or a name in `guidance`; a `faded` row uses `gamma` and
+    `blend`. `joint` guides the fusion stage, `separate` the refinement stage.
+    guidance: the weights of the fusion stage, of the joint prompt and of the text alone.
+    steps: DDIM steps. fusion_steps: the paper's m. fusion_eta: its r, in [0, 1]. eta: DDIM's, in [0, 1].
+    """
+
+    steps: int
+    guidance: Mapping[str, float]
+    joint: Sequence[Mapping[str, Any]]
+    separate: Sequence[Mapping[str, Any]]
+    fusion_steps: int = 1
+    fusion_eta: float = 1.0
+    gamma: float = 1.0
+    blend: Literal["position", "interpolate"] = "position"
+    eta: float = 0.0
+    generic: str = "a person"
+
+    def __post_init__(self) -> None:
+        for name in ("fusion_eta", "eta", "gamma"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"sampler.{name} ({getattr(self, name)}) must be in [0, 1]")
+        if self.steps < 1 or self.fusion_steps < 0:
+            raise ValueError(
+                f"sampler.steps ({self.steps}) must be at least 1, sampler.fusion_steps ({self.fusion_steps}) at least 0"
+            )
+        unknown = set(self.guidance) - {"fusion", "joint", "text"}
+        if unknown:
+            raise ValueError(
+                f"sampler.guidance ({sorted(unknown)[0]}) is unknown: it has fusion, joint and text"
+            )
+
+    def terms(self, rows: Sequence[Mapping[str, Any]], prompt: str, shares: Sequence[float]) -> Terms:
+        """(condition, weight) for a prompt; a row that names S* is shared out among the photos (METHOD.md section 4)."""
+        terms: Terms = []
+        for row in rows:
+            text = {"joint": prompt, "generic": generic_prompt(prompt, self.generic)}.get(
+                row["prompt"], row["prompt"]
+            )
+            weight = self.guidance[row["weight"]] if isinstance(row["weight"], str) else float(row["weight"])
+            faded = {"gamma": self.gamma, "blend": self.blend} if row.get("faded") else {}
+            if PLACEHOLDER in text:
+                terms += [
+                    (Condition(text, photo, **faded), weight * share) for photo, share in enumerate(shares)
+                ]
+            else:
+                terms.append((Condition(text), weight))
+        return [(condition, weight) for condition, weight in terms if weight]
+
+
+class Personal:
+    """Somebody who was learned: prompts and seeds in, images out (the `Generate` of this method)."""
+
+    def __init__(self, tuned: Tuned, photos: Tensor, sampler: Sampler, shares: Sequence[float] | None):
+        self.base, self.sampler = tuned.base, sampler
+        self.shares = [1 / len(photos)] * len(photos) if shares is None else list(shares)
+        self.noise = PersonalNoise(tuned.base, tuned.promptnet, photos, generic=sampler.generic)
+
+    @property
+    def unet_evaluations(self) -> int:
+        """U-Net evaluations an image, so far."""
+        return self.noise.unet_evaluations
+
+    @torch.no_grad()
+    def __call__(self, prompt: str, seeds: Sequence[int]) -> Tensor:
+        check_prompt(prompt, self.base.tokenizer, self.base.known_words)
+        sampler, randn_like = self.sampler, seeded_randn_like(seeds)
+        device = next(self.base.parameters()).device
+        self.noise.unet_evaluations = 0
+        latents = fusion_sample(
+            self.noise,
+            randn_like(torch.empty(len(seeds), *self.base.latent_shape, device=device)),
+            self.base.schedule(sampler.steps),
+            joint=sampler.terms(sampler.joint, prompt, self.shares),
+            separate=sampler.terms(sampler.separate, prompt, self.shares),
+            fusion_steps=sampler.fusion_steps,
+            fusion_eta=sampler.fusion_eta,
+            eta=sampler.eta,
+            randn_like=randn_like,
+        )
+        return self.base.decode(latents)
+
+
+@dataclass(frozen=True)
+class ProFusion:
+    """The method and, by its data, the ablations: no `finetune`, no fusion steps, other terms.
+
+    finetune: (base, promptnet, photos) -> Tuned; None uses the pre-trained PromptNet as it is.
+    shares: the weight of each photo's S*; None shares equally.
+    """
+
+    promptnet: PromptNet
+    sampler: Sampler
+    finetune: Callable[[TextToImage, PromptNet, Tensor], Tuned] | None = None
+    shares: Sequence[float] | None = None
+
+    def learn(self, base: TextToImage, photos: Tensor, keep: Path | None = None) -> Generate:
+        """`keep`: where the fine-tuned weights are kept, and taken from if they are there."""
+        if self.finetune is None:
+            return Personal(Tuned(base, self.promptnet), photos, self.sampler, self.shares)
+        if keep is not None and keep.exists():
+            return Personal(untuned(base, self.promptnet).load(keep), photos, self.sampler, self.shares)
+        tuned = self.finetune(base, self.promptnet, photos)
+        if keep is not None:
+            tuned.save(keep)
+        return Personal(tuned, photos, self.sampler, self.shares)

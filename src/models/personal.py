@@ -1,0 +1,64 @@
+"""A base that has met somebody: the noise prediction under prompts in which S* stands for a reference photo."""
+
+from collections.abc import Sequence
+
+import torch
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+
+from src.models.base import TextToImage
+from src.models.promptnet import PromptNet
+from src.models.prompts import generic_prompt
+from src.sampling import Condition
+
+
+def attention_projections(unet: nn.Module) -> nn.ModuleList:
+    """The query, key and value projections of every self- and cross-attention: what fine-tuning trains of the U-Net."""
+    attentions = [module for module in unet.modules() if isinstance(module, Attention)]
+    return nn.ModuleList(linear for a in attentions for linear in (a.to_q, a.to_k, a.to_v))
+
+
+class PersonalNoise:
+    """`noise(x, t, conditions)` for the samplers: one PromptNet call a photo and ONE batched U-Net call.
+
+    What depends on the run alone (photo latents, vision tokens, text states without S*) is computed once.
+    `unet_evaluations` counts the U-Net's evaluations for each image of the batch.
+    """
+
+    def __init__(self, base: TextToImage, promptnet: PromptNet, photos: Tensor, *, generic: str = "a person"):
+        """photos: [P, 3, H, W] in [-1, 1]; generic: the noun that names S* in the interpolation of gamma."""
+        self.base, self.promptnet, self.generic = base, promptnet, generic
+        self.x_ref, self.vision = base.encode(photos), base.see(photos)
+        self.plain: dict[str, Tensor] = {}
+        self.unet_evaluations = 0
+
+    def __call__(self, x: Tensor, t: Tensor, conditions: Sequence[Condition]) -> Sequence[Tensor]:
+        pseudo = {
+            photo: self._pseudo(x, t, photo)
+            for photo in sorted({c.photo for c in conditions if c.photo is not None})
+        }
+        texts = [self._text(condition, pseudo, len(x)) for condition in conditions]
+        self.unet_evaluations += len(conditions)
+        eps = self.base.predict_noise(x.repeat(len(conditions), 1, 1, 1), t, torch.cat(texts))
+        return eps.chunk(len(conditions))
+
+    def _pseudo(self, x: Tensor, t: Tensor, photo: int) -> Tensor:
+        """S* at (x_t, t): [B, K, D]."""
+        batch = len(x)
+        x_ref = self.x_ref[photo].expand(batch, -1, -1, -1)
+        return self.promptnet(x, t, x_ref, self.vision[photo].expand(batch, -1, -1))
+
+    def _text(self, condition: Condition, pseudo: dict[int, Tensor], batch: int) -> Tensor:
+        if condition.photo is None:
+            return self._plain(condition.prompt).expand(batch, -1, -1)
+        own = pseudo[condition.photo]
+        if condition.blend == "position":
+            return self.base.text([condition.prompt] * batch, own, gamma=condition.gamma)
+        joint = self.base.text([condition.prompt] * batch, own)
+        generic = self._plain(generic_prompt(condition.prompt, self.generic))
+        return torch.lerp(generic.expand_as(joint), joint, condition.gamma)
+
+    def _plain(self, prompt: str) -> Tensor:
+        if prompt not in self.plain:
+            self.plain[prompt] = self.base.text([prompt])
+        return self.plain[prompt]

@@ -1,0 +1,183 @@
+"""The text judges of the embedded world: three small CLIPs of different architectures, in open_clip's format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache as remember
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from torch import Tensor, nn
+
+from src.data import tiny_captions, tiny_faces
+from src.data.tiny_faces import SIZE, Scene
+from src.tiny_world.corruption import corrupt
+from src.tiny_world.pictures import Pictures
+from src.tiny_world.training import averaged, fit
+
+TRAINING_PICTURES = {"first": 100_000, "count": 40_000}
+BATCH = 96
+CONTEXT = 32  # the longest caption has 28 words
+WIDTH = 96  # of the common embedding
+VISION: dict[str, dict[str, Any]] = {
+    "text_a": {"patch_size": 8, "width": 96, "layers": 4, "head_width": 32, "image_size": SIZE},
+    "text_b": {"patch_size": 16, "width": 160, "layers": 4, "head_width": 40, "image_size": SIZE},
+    "text_c": {"layers": (1, 1, 1, 1), "width": 16, "head_width": 64, "image_size": SIZE},
+}
+# the slots of a scene and their values: what the helper heads of the training tell apart
+SLOTS: dict[str, tuple[str, ...]] = {slot: tuple(values) for slot, values in tiny_captions.PHRASES.items()}
+START, END, PAD, UNKNOWN = "<|startoftext|>", "<|endoftext|>", "<|pad|>", "<|unknown|>"
+
+
+def build_tokenizer() -> Tokenizer:
+    """A byte-pair encoding in the manner of CLIP in which every caption word is one token and any other is spelt.
+
+    The end token has the highest id: open_clip pools at the argmax.
+    """
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN, end_of_word_suffix="</w>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    trainer = trainers.BpeTrainer(
+        vocab_size=10_000, special_tokens=[UNKNOWN], initial_alphabet=list(letters), end_of_word_suffix="</w>", show_progress=False
+    )
+    tokenizer.train_from_iterator([*tiny_captions.WORDS, *letters], trainer)
+    tokenizer.add_special_tokens([PAD, START, END])
+    start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{START} $A {END}", special_tokens=[(START, start), (END, end)])
+    return tokenizer
+
+
+def tokenize(tokenizer: Tokenizer, texts: list[str]) -> Tensor:
+    """B texts -> token ids [B, CONTEXT]."""
+    pad = tokenizer.token_to_id(PAD)
+    ids = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    return torch.tensor([row + [pad] * (CONTEXT - len(row)) for row in ids])
+
+
+def model_config(name: str, vocabulary: int) -> dict[str, Any]:
+    """open_clip's description of a judge.
+
+    Raises:
+        ValueError: there is no such judge.
+    """
+    if name not in VISION:
+        raise ValueError(f"no text judge {name!r}: choose one of {', '.join(VISION)}")
+    text = {"context_length": CONTEXT, "vocab_size": vocabulary, "width": 96, "heads": 3, "layers": 2}
+    return {"embed_dim": WIDTH, "vision_cfg": VISION[name], "text_cfg": text | {"hf_tokenizer_name": "tokenizer.json"}}
+
+
+class TextJudgeInTraining(nn.Module):
+    """A CLIP, and helper heads that name the values of all slots; the heads are dropped when it is exported."""
+
+    def __init__(self, name: str, vocabulary: int):
+        super().__init__()
+        self.clip = open_clip.CLIP(**model_config(name, vocabulary))
+        self.heads = nn.ModuleDict({slot: nn.Linear(WIDTH, len(values)) for slot, values in SLOTS.items()})
+
+    def forward(self, images: Tensor, own: Tensor, near: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """images [B, 3, H, W], ids of their captions and of near misses [B, L] -> logits [B, 2B], [B, B], seen [B, D]."""
+        seen = self.clip.encode_image(images)
+        said = F.normalize(self.clip.encode_text(torch.cat([own, near])), dim=-1)
+        logits = self.clip.logit_scale.exp().clamp(max=100) * F.normalize(seen, dim=-1) @ said.T
+        return logits, logits[:, : len(own)].T, seen
+
+
+def near_miss(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The scene with one thing changed, or with the colours of two things exchanged: what a judge must not overlook."""
+    hat, clothes = scene.headwear.split()[0], scene.clothes.split()[0]
+    exchangeable = hat in tiny_faces.COLOURS and clothes in ("red", "blue", "green") and hat in ("red", "blue", "green")
+    if exchangeable and hat != clothes and rng.random() < 0.5:
+        return replace(
+            scene, headwear=scene.headwear.replace(hat, clothes), clothes=scene.clothes.replace(clothes, hat)
+        )
+    slot = str(rng.choice(list(SLOTS)))
+    others = [value for value in SLOTS[slot] if value != getattr(scene, slot)]
+    return replace(scene, **{slot: str(rng.choice(others))})
+
+
+class _Batches:
+    """Pictures, captions re-worded each time, near misses worded alike, and the true values of all slots."""
+
+    def __init__(self, pictures: Pictures, tokenizer: Tokenizer):
+        self.pictures, self.tokenizer = pictures, tokenizer
+        self.scene = remember(pictures.scene_of)
+
+    def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        index = torch.randint(self.pictures.count, (BATCH,), generator=generator)
+        seeds = torch.randint(2**31, (BATCH,), generator=generator).tolist()
+        scenes = [self.scene(i) for i in index.tolist()]
+        misses = [near_miss(s, np.random.default_rng([seed, 1])) for s, seed in zip(scenes, seeds, strict=True)]
+        own, near = (
+            [tiny_captions.caption(s, np.random.default_rng(seed)) for s, seed in zip(each, seeds, strict=True)]
+            for each in (scenes, misses)
+        )
+        truth = {slot: torch.tensor([_number(slot, getattr(s, slot)) for s in scenes]) for slot in SLOTS}
+        return corrupt(self.pictures.images(index), generator), self._ids(own), self._ids(near), truth
+
+    def _ids(self, captions: list[str]) -> Tensor:
+        return tokenize(self.tokenizer, captions)
+
+
+def _number(slot: str, value: str) -> int:
+    """The value's place in its slot; -100 (ignored) where nothing is worn."""
+    return SLOTS[slot].index(value) if value in SLOTS[slot] else -100
+
+
+def contrastive_loss(logits: Tensor, transposed: Tensor, same: Tensor) -> Tensor:
+    """CLIP's loss with near misses. logits [B, 2B]: images against captions, then near misses; `same` [B] says where a
+    near miss reads like the caption itself (what was changed went unsaid) and is no miss."""
+    batch = len(logits)
+    truth = torch.arange(batch)
+    logits = logits.clone()
+    logits[truth[same], batch + truth[same]] = -torch.inf
+    return (F.cross_entropy(logits, truth) + F.cross_entropy(transposed, truth)) / 2
+
+
+def train_text_judge(cache: Path, name: str, *, steps: int = 1500, seed: int = 1) -> dict[str, Any]:
+    """Contrast pictures of judge-training people with their captions; resumes from `cache`/NAME.pt."""
+    tokenizer = build_tokenizer()
+    batches = _Batches(Pictures(cache, **TRAINING_PICTURES), tokenizer)
+
+    def loss(net: nn.Module, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        images, own, near, truth = batches.draw(generator)
+        logits, transposed, seen = net(images, own, near)
+        contrast = contrastive_loss(logits, transposed, (own == near).all(1))
+        helpers = torch.stack([F.cross_entropy(net.heads[slot](seen), truth[slot]) for slot in SLOTS]).mean()
+        right = (transposed.argmax(1) == torch.arange(len(own))).float().mean()
+        return contrast + helpers, {"contrast": contrast.detach(), "helpers": helpers.detach(), "right": right}
+
+    torch.manual_seed(seed)
+    net = TextJudgeInTraining(name, tokenizer.get_vocab_size())
+    run = fit(net, loss, checkpoint=cache / f"{name}.pt", steps=steps, peak_lr=1e-3, seed=seed, ema_decay=0.995)
+    return run | {"parameters": sum(p.numel() for p in net.clip.parameters())}
+
+
+def export_text_judge(cache: Path, name: str, folder: Path) -> None:
+    """Write the judge as open_clip's `local-dir:` wants it: configuration, half-precision weights, tokenizer."""
+    tokenizer = build_tokenizer()
+    net = TextJudgeInTraining(name, tokenizer.get_vocab_size())
+    clip = averaged(net, cache / f"{name}.pt").clip
+    write_text_judge(clip, model_config(name, tokenizer.get_vocab_size()), tokenizer, folder)
+
+
+def write_text_judge(clip: nn.Module, config: Mapping[str, Any], tokenizer: Tokenizer, folder: Path) -> None:
+    """Any open_clip.CLIP with its configuration and tokenizer -> a `local-dir:` folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    half = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in clip.state_dict().items()}
+    save_file(half, folder / "open_clip_model.safetensors")
+    preprocess = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
+    described = {"model_cfg": dict(config), "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(described, indent=2) + "\n")
+    tokenizer.save(str(folder / "tokenizer.json"))
+    special = {"bos_token": START, "eos_token": END, "pad_token": PAD, "unk_token": UNKNOWN}
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": CONTEXT, **special}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
