@@ -1,9 +1,9 @@
-"""The identity judges of the embedded world: two face recognisers and a face-presence net, in insightface's format."""
+"""The identity judges of the embedded world: two face recognisers of different architectures, in insightface's format."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.data import tiny_drawing, tiny_faces
+from src.data import tiny_faces
 from src.data.tiny_faces import BEARDS, HAIR_STYLES, MARKS, Person
 from src.tiny_world.corruption import corrupt
-from src.tiny_world.pictures import Pictures, scene_for, to_tensor
+from src.tiny_world.pictures import Pictures
 from src.tiny_world.training import averaged, fit
 
 TRAINING_PICTURES = {"first": 140_000, "count": 40_000, "per_person": 10}
