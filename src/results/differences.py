@@ -43,7 +43,7 @@ def number(value: Any) -> float:
 
 
 def person_means(rows: Sequence[Row], column: str, by: str = "person") -> dict[str, float]:
-    """The mean of a column for each person (or another column `by`), blanks left out; nan where all are blank."""
+    """The mean of a column for each person (or another column `by`), blanks left out; nan if all are."""
     cells: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         cells[str(row[by])].append(number(row[column]))
@@ -139,16 +139,10 @@ def _cells(rows: Sequence[Row], column: str, pair: Sequence[str]) -> dict[Key, l
     return cells
 
 
-def _check_pairs(
-    cells_a: Mapping[Key, Sequence[float]], cells_b: Mapping[Key, Sequence[float]], pair: Sequence[str]
-):
+def _check_pairs(cells_a: Mapping[Key, Sequence[float]], cells_b: Mapping[Key, Sequence[float]], pair: Sequence[str]):
     odd = [key for key in {**cells_a, **cells_b} if len(cells_a.get(key, [])) != len(cells_b.get(key, []))]
     if odd or not cells_a:
-        first = (
-            ", ".join(f"{name}={value}" for name, value in zip(pair, odd[0], strict=True))
-            if odd
-            else "no rows"
-        )
+        first = ", ".join(f"{name}={value}" for name, value in zip(pair, odd[0], strict=True)) if odd else "no rows"
         raise ValueError(
             f"the two sets of scores do not pair up by {', '.join(pair)}: {len(odd)} cells differ ({first}); "
             "compare runs over the same people, prompts and seeds"
@@ -160,15 +154,13 @@ def normalised(
 ) -> list[dict[str, Any]]:
     """The rows with a column "normalised": the mean over judges of (score - floor) / (ceiling - floor).
 
-    Floor and ceiling are the means of person means of these rows, judge by judge. A blank score of any judge makes
-    the row blank. ValueError if a judge's ceiling does not lie above its floor.
+    Floor and ceiling are the means of person means of these rows, judge by judge. A blank score of any judge
+    makes the row blank. ValueError if a judge's ceiling does not lie above its floor.
     """
     scales = {judge: scale(floor, ceiling, judge) for judge in judges}
 
     def score(row: Row) -> float:
-        return float(
-            np.mean([(number(row[judge]) - low) / (high - low) for judge, (low, high) in scales.items()])
-        )
+        return float(np.mean([(number(row[judge]) - low) / (high - low) for judge, (low, high) in scales.items()]))
 
     return [{**row, "normalised": score(row)} for row in rows]
 

@@ -28,7 +28,7 @@ def _canonical(value: Any) -> Any:
 
 
 def code_digest(package: Path, parts: Sequence[str] | None = None) -> str:
-    """SHA-256 over the names and bytes of all *.py below `package`, or below some `parts` (files or folders) of it.
+    """SHA-256 over names and bytes of all *.py below `package`, or below `parts` (files or folders) of it.
 
     FileNotFoundError if a part isn't there, so that a renamed file cannot drop out of the digest unseen.
     """

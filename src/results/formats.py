@@ -40,27 +40,21 @@ def to_markdown(table: Table) -> str:
 
 
 def to_text(table: Table) -> str:
-    """Aligned columns, one block for each family with its numbers of people, prompts and seeds; WIDTH at most."""
+    """Aligned columns, a block for each family with its numbers of people, prompts and seeds; WIDTH at most."""
     blocks: dict[str, list[dict[str, Any]]] = {}
     for row in table.rows:
         counts = ", ".join(f"{row[name]} {name}" for name in ("people", "prompts", "seeds") if name in row)
         family = str(row.get("family", ""))
         title = f"{FAMILIES.get(family, family)} ({counts})" if counts else FAMILIES.get(family, family)
-        cells = {
-            name: value for name, value in _merged(row).items() if name not in ("people", "prompts", "seeds")
-        }
-        blocks.setdefault(title, []).append(
-            {name: value for name, value in cells.items() if name != "family"}
-        )
+        cells = {name: value for name, value in _merged(row).items() if name not in ("people", "prompts", "seeds")}
+        blocks.setdefault(title, []).append({name: value for name, value in cells.items() if name != "family"})
     columns = list(dict.fromkeys(name for rows in blocks.values() for row in rows for name in row))
     every = [row for rows in blocks.values() for row in rows]
     widths = {name: max(len(_heading(name)), *(len(_cell(row[name])) for row in every)) for name in columns}
     lines = ["  ".join(_aligned(_heading(name), widths[name], _is_words(every, name)) for name in columns)]
     for title, rows in blocks.items():
         lines += ["", title] if title else []
-        lines += [
-            "  ".join(_aligned(_cell(r[n]), widths[n], _is_words(every, n)) for n in columns) for r in rows
-        ]
+        lines += ["  ".join(_aligned(_cell(r[n]), widths[n], _is_words(every, n)) for n in columns) for r in rows]
     return "\n".join(line.rstrip()[:WIDTH] for line in [*lines, "", *table.notes]) + "\n"
 
 

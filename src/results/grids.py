@@ -1,4 +1,4 @@
-"""Pictures side by side with readable labels: a grid of rows and columns, a contact sheet of captioned pictures."""
+"""Pictures side by side with readable labels: a grid of rows and columns, and a contact sheet with captions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ def image_grid(
 ) -> Image.Image:
     """Pictures in rows under column labels, beside row labels. None is an empty cell.
 
-    All cells have the size of the first picture, times a whole factor if that is small (64 -> 128 px, no blur).
+    All cells have the size of the first picture, times a whole factor if it is small (64 -> 128 px, no blur).
     ValueError if rows differ in length, labels don't fit their number, or there is no picture.
     """
     _check(rows, row_labels, column_labels)
@@ -42,7 +42,7 @@ def image_grid(
 
 
 def contact_sheet(pictures: Sequence[Picture], captions: Sequence[str] = (), columns: int = 4) -> Image.Image:
-    """All pictures, `columns` to a row, each with its caption underneath. ValueError if there is no picture."""
+    """All pictures, `columns` to a row, each with its caption below. ValueError if there is no picture."""
     if not pictures or len(captions) not in (0, len(pictures)):
         raise ValueError(f"a contact sheet needs pictures and a caption for each, not {len(captions)}")
     opened = [_open(picture) for picture in pictures]
@@ -108,7 +108,7 @@ def _text_size(text: str) -> tuple[int, int]:
 
 
 def _wrap(text: str, width: int) -> str:
-    """The text broken between words into lines of at most `width` pixels; a word that is wider stays whole."""
+    """The text broken between words into lines of at most `width` pixels; a wider word stays whole."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "torch", "torchvision", "pytorch-lightning", "diffusers", "transformers", "open_clip_torch", "insightface",
-    "onnxruntime", "hydra-core", "omegaconf", "wandb", "numpy", "scipy", "pillow",
+    "torch", "torchvision", "pytorch-lightning", "diffusers", "transformers", "open_clip_torch",
+    "insightface", "onnxruntime", "hydra-core", "omegaconf", "wandb", "numpy", "scipy", "pillow",
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """A run's folder and its mirror in Weights & Biases; the only importer of wandb. The files are the truth."""
 
+import json
 import os
 import secrets
 import time
@@ -18,12 +19,12 @@ from src.results.digests import code_digest, digest, file_digest
 __all__ = ["Mirror", "Run", "code_digest", "digest", "file_digest", "open_run", "run_folder"]
 
 MODES = ("offline", "online", "disabled")
-PATIENCE = 10  # seconds W&B may take to answer at the start; three times as long to take the rest at the end
+PATIENCE = 10  # seconds W&B's server may take to answer at the start; three times that to take the rest at the end
 Row = Mapping[str, Any]
 
 
 class Run:
-    """One run: its `folder`, whether it is `complete` (then only read it), and what its caller writes there."""
+    """One run: its `folder`, whether it is `complete` (then only read it), and what is written there."""
 
     def __init__(self, folder: Path, mirror: "Mirror | None" = None):
         self.folder, self.mirror = folder, mirror
@@ -42,14 +43,20 @@ class Run:
         """Whether this file is there (then it is whole), so that an interrupted run goes on behind it."""
         return self.path(name).exists()
 
+    def _unfinished(self, name: str) -> Path:
+        """The path of a file to be written. ValueError if the run is complete, for others may be reading it."""
+        if self.complete:
+            raise ValueError(f"{self.folder} is complete; read it, or delete the folder to compute it again")
+        return self.path(name)
+
     def save_image(self, name: str, image: np.ndarray | Image.Image, settings: Row) -> None:
         """Save a picture (uint8 [H, W, 3] or PIL) as PNG with its settings in the PNG text `profusion`."""
-        store.save_png(self.path(name), image, settings)
+        store.save_png(self._unfinished(name), image, settings)
 
     def log(self, row: Row) -> None:
         """Append a row of plain numbers and words to metrics.jsonl, at once in the file, and mirror it."""
         seconds = round(time.monotonic() - self._start, 3)
-        store.append_row(self.path("metrics.jsonl"), {**row, "seconds": seconds})
+        store.append_row(self._unfinished("metrics.jsonl"), {**row, "seconds": seconds})
         if self.mirror:
             self.mirror.log(row)
 
@@ -58,8 +65,8 @@ class Run:
         return store.read_jsonl(self.path("metrics.jsonl"))
 
     def write_scores(self, rows: Sequence[Row]) -> None:
-        """Write scores.csv, one row per image (`file` is relative to the folder), and mirror it as a table."""
-        store.write_csv(self.path("scores.csv"), rows)
+        """Write scores.csv, one row per image (`file` relative to the folder), and mirror it as a table."""
+        store.write_csv(self._unfinished("scores.csv"), rows)
         if self.mirror:
             self.mirror.table(rows)
 
@@ -73,12 +80,12 @@ class Run:
 
     def finish(self, summary: Row) -> None:
         """Write summary.json, the mark of completeness; wall_seconds counts the last sitting alone."""
-        sittings = store.read_jsonl(self.path("sittings.jsonl"))
+        target, sittings = self._unfinished("summary.json"), store.read_jsonl(self.path("sittings.jsonl"))
         wall = round(time.monotonic() - self._start, 2)
         times = {"started": sittings[0]["started"], "finished": provenance.now(), "wall_seconds": wall}
         if self.mirror:
             self.mirror.summary(summary)
-        store.write_json(self.path("summary.json"), {**summary, **times, "sittings": len(sittings)})
+        store.write_json(target, {**summary, **times, "sittings": len(sittings)})
 
 
 def run_folder(root: Path | str, kind: str, digest: str) -> Path:
@@ -98,10 +105,10 @@ def open_run(
     tags: Sequence[str] = (),
     echo: Callable[[str], None] = print,
 ) -> Iterator[Run]:
-    """The run of this digest, for one process at a time; whoever comes second waits and then finds it complete.
+    """The run of this digest, for one process at a time; who comes second waits and then finds it complete.
 
-    kind: what it computes ("ablate", "train"; also the W&B job type); config: the resolved configuration as plain
-    data; logger: keyword arguments of `Mirror` (mode, project, entity, log_photos), None for no mirror.
+    kind: what it computes ("ablate", "train"; also the W&B job type); config: the resolved configuration as
+    plain data; logger: keyword arguments of `Mirror` (mode, project, entity, log_photos), None for no mirror.
     A complete run is given to be read, unlocked. OSError if the folder cannot be written, naming it.
     """
     run = Run(run_folder(root, kind, digest))
@@ -123,23 +130,18 @@ def open_run(
 
 
 def _begin(run: Run, kind: str, config: Row, digest: str, tags: Sequence[str]) -> dict[str, Any]:
-    """Tidy up after a killed sitting, write the configuration, and of this sitting time, commit and versions."""
+    """Tidy up after a killed sitting; write the configuration and this sitting's time, commit and versions."""
     store.make_folder(run.path("images"))
     store.sweep_drafts(run.folder)
     for name in ("metrics.jsonl", "sittings.jsonl"):
         store.mend_rows(run.path(name))
-    store.write_json(run.path("config.json"), config)
-    store.write_atomic(run.path("config.yaml"), yaml.safe_dump(dict(config), sort_keys=False).encode())
+    plain = json.loads(json.dumps(config))
+    store.write_json(run.path("config.json"), plain)
+    store.write_atomic(run.path("config.yaml"), yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode())
     earlier = store.read_jsonl(run.path("sittings.jsonl"))
-    sitting = {
-        "id": earlier[0]["id"] if earlier else secrets.token_hex(4),
-        "kind": kind,
-        "digest": digest,
-        "tags": list(tags),
-        "started": provenance.now(),
-        **provenance.commit(),
-        "versions": provenance.versions(),
-    }
+    sitting = {"id": earlier[0]["id"] if earlier else secrets.token_hex(4), "kind": kind, "digest": digest}
+    sitting |= {"tags": list(tags), "started": provenance.now(), **provenance.commit()}
+    sitting |= {"versions": provenance.versions()}
     store.append_row(run.path("sittings.jsonl"), sitting)
     return sitting
 
@@ -160,7 +162,7 @@ class Mirror:
     ):
         """about: keyword arguments of wandb.init (id, name, group, job_type, tags, config).
 
-        mode: offline (no account, no network), online (after `wandb login`) or disabled; ValueError otherwise.
+        mode: offline (no account, no network), online (after `wandb login`) or disabled; else ValueError.
         """
         if mode not in MODES:
             raise ValueError(f"logger.mode ({mode}) must be one of {', '.join(MODES)}")
@@ -176,7 +178,7 @@ class Mirror:
             self._guarded(lambda: self._start("offline", options))
 
     def _start(self, mode: Literal["online", "offline"], options: dict[str, Any]) -> None:
-        """Start a wandb run that keeps to the run's folder, asks nothing and waits PATIENCE seconds at most."""
+        """Start a wandb run that keeps to the run's folder, asks nothing and waits PATIENCE seconds."""
         import wandb
 
         wandb.setup(wandb.Settings(silent=True))  # silent: else it greets, warns and asks for a key
@@ -186,7 +188,7 @@ class Mirror:
             silent=True,
             console="off",
             reinit="create_new",
-            init_timeout=PATIENCE,
+            init_timeout=PATIENCE if mode == "online" else 10 * PATIENCE,
             finish_timeout=3 * PATIENCE,
             disable_git=True,
             disable_code=True,

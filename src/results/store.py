@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writes, rows appended one by one, PNGs that carry their settings, locks."""
+"""Files that are whole or not there: atomic writes, appended rows, PNGs that carry their settings, locks."""
 
 import csv
 import fcntl
@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 
 @contextmanager
 def _naming(folder: Path) -> Iterator[None]:
-    """Turn any OSError inside into one that names the folder and the remedy (the first error stays its cause)."""
+    """Turn any OSError inside into one that names the folder and the remedy; the first one stays its cause."""
     try:
         yield
     except OSError as error:
@@ -73,7 +73,7 @@ def read_json(path: Path) -> Any:
 
 
 def append_row(path: Path, row: Row) -> None:
-    """Append one JSON line and hand it to the system at once; if that fails, the file is as before (OSError)."""
+    """Append one JSON line and hand it to the system at once. OSError if that fails; the file is as before."""
     line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
     make_folder(path.parent)
     with _naming(path.parent), open(path, "ab", buffering=0) as file:
@@ -97,11 +97,11 @@ def mend_rows(path: Path) -> None:
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """All whole rows of a file of JSON lines; [] if there is no file."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    return [json.loads(line) for line in text.split("\n")[:-1]]
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows as CSV, atomically; columns in the order in which they first appear, missing values blank."""
+    """Write rows as CSV, atomically; columns in the order of their first appearance, missing values blank."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -117,7 +117,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def to_picture(image: Any) -> np.ndarray:
-    """[3, H, W] in [-1, 1] (a tensor on the CPU or an array) -> uint8 [H, W, 3]. ValueError if it isn't finite."""
+    """[3, H, W] in [-1, 1] (tensor on the CPU or array) -> uint8 [H, W, 3]. ValueError if not finite."""
     values = np.asarray(image, dtype=np.float32)
     if not np.isfinite(values).all():
         raise ValueError("the image holds values that are not finite; nothing is written")
@@ -145,7 +145,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def locked(path: Path, what: str, echo: Callable[[str], None] = print) -> Iterator[None]:
-    """Hold the lock file `path`; if another process holds it, say so once and wait. It ends with its holder."""
+    """Hold the lock file `path`; if another process holds it, say so once and wait. It dies with its holder."""
     make_folder(path.parent)
     with _naming(path.parent):
         file = open(path, "a+")  # noqa: SIM115 (it is closed below; only opening it is named)

@@ -43,17 +43,13 @@ def comparison_table(
     rows = []
     for family in [*families, *(["all"] if len(families) > 1 else [])]:
         sides = {"full": full, "ablation": other, **{name: anchors.get(name, []) for name in ANCHORS}}
-        sides = {
-            name: [row for row in side if family in ("all", row["family"])] for name, side in sides.items()
-        }
+        sides = {name: [row for row in side if family in ("all", row["family"])] for name, side in sides.items()}
         if not sides["full"] and not sides["ablation"]:
             notes[f"no prompt of the family {FAMILIES.get(family, family)!r} was in this run"] = None
             continue
         _check_cover(sides, notes)
         for kind in FLOORS:
-            primary = _primary(
-                sides, kind, [judge for judge in judges if judge.startswith(f"{kind}/")], notes
-            )
+            primary = _primary(sides, kind, [judge for judge in judges if judge.startswith(f"{kind}/")], notes)
             label = f"{kind} (normalised, mean of judges)"
             rows += [_row(primary, family, label, "normalised", pair, seed, notes)] if primary else []
         for judge in judges:
@@ -69,9 +65,7 @@ def _check_cover(sides: Mapping[str, Sequence[Row]], notes: dict[str, None]) -> 
     for name in ANCHORS:
         missing = wanted - {(str(row["person"]), str(row["prompt"])) for row in sides[name]}
         if sides[name] and missing:
-            notes[f"{name}: {len(missing)} of {len(wanted)} pairs of person and prompt are missing in it"] = (
-                None
-            )
+            notes[f"{name}: {len(missing)} of {len(wanted)} pairs of person and prompt are missing in it"] = None
 
 
 def _primary(
@@ -106,9 +100,7 @@ def _row(
     difference = paired_difference(sides["full"], sides["ablation"], column, pair=pair, seed=seed)
     if difference.left_out:
         total = difference.pairs + difference.left_out
-        notes[f"{label}, {family}: {difference.left_out} of {total} pairs have no score and are left out"] = (
-            None
-        )
+        notes[f"{label}, {family}: {difference.left_out} of {total} pairs have no score and are left out"] = None
     means = {name: _blank(overall_mean(side, column) if side else math.nan) for name, side in sides.items()}
     return {
         "family": family,
@@ -132,9 +124,7 @@ def _blank(value: float) -> float | None:
 def _closing(full: Sequence[Row], selecting: Sequence[str]) -> list[str]:
     """The lines under every table: what the numbers are, and how much they may be trusted."""
     people = len({str(row["person"]) for row in full})
-    lines = [
-        "differences are full - ablation, paired; 95 %: t-interval on person means, then the cluster bootstrap"
-    ]
+    lines = ["differences are full - ablation, paired; 95 %: t-interval on person means, then the cluster bootstrap"]
     if selecting:
         lines.append("* settings were selected with this judge")
     if people < 2:
