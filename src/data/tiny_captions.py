@@ -49,9 +49,7 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
     "expression": _EXPRESSION,
     "background": {
         **_PLACE,
-        **{
-            f"{c} background": (f"in front of a {c} wall", f"on a {c} background") for c in tiny_faces.COLOURS
-        },
+        **{f"{c} background": (f"in front of a {c} wall", f"on a {c} background") for c in tiny_faces.COLOURS},
     },
 }
 PERSON = "a person"
@@ -61,13 +59,7 @@ _OMIT = {"headwear": 0.1, "eyewear": 0.1, "clothes": 0.3, "expression": 0.3, "ba
 
 WORDS: tuple[str, ...] = tuple(
     sorted(
-        {
-            word
-            for slot in PHRASES.values()
-            for phrases in slot.values()
-            for p in phrases
-            for word in p.split()
-        }
+        {word for slot in PHRASES.values() for phrases in slot.values() for p in phrases for word in p.split()}
         | {word for person in _PEOPLE for word in person.split()}
         | {"and"}
     )

@@ -19,9 +19,7 @@ def _background(scene: Scene) -> Image.Image:
         red, green, blue = COLOURS[name.split()[0]]
         soft = (int(0.6 * red + 88), int(0.6 * green + 88), int(0.6 * blue + 88))
         return Image.new("RGB", (side, side), soft)
-    sky = {"night sky": (14, 14, 48), "snow": (200, 220, 240), "desert": (250, 205, 140)}.get(
-        name, (140, 205, 250)
-    )
+    sky = {"night sky": (14, 14, 48), "snow": (200, 220, 240), "desert": (250, 205, 140)}.get(name, (140, 205, 250))
     picture = Image.new("RGB", (side, side), (196, 204, 220) if name == "city" else sky)
     pen = _Pen(ImageDraw.Draw(picture), rng)
     {
@@ -42,9 +40,7 @@ class _Pen:
         self.draw, self.rng = draw, rng
 
     def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:
-        self.draw.rectangle(
-            [x0 * OVERSAMPLING, y0 * OVERSAMPLING, x1 * OVERSAMPLING, y1 * OVERSAMPLING], fill=colour
-        )
+        self.draw.rectangle([x0 * OVERSAMPLING, y0 * OVERSAMPLING, x1 * OVERSAMPLING, y1 * OVERSAMPLING], fill=colour)
 
     def disc(self, x: float, y: float, r: float, colour: Colour) -> None:
         self.draw.ellipse(
@@ -79,9 +75,7 @@ class _Pen:
 
     def night(self) -> None:
         for _ in range(16):
-            self.disc(
-                self.rng.uniform(0, 64), self.rng.uniform(0, 50), self.rng.uniform(0.5, 0.9), (255, 255, 235)
-            )
+            self.disc(self.rng.uniform(0, 64), self.rng.uniform(0, 50), self.rng.uniform(0.5, 0.9), (255, 255, 235))
         self.disc(self.rng.choice([8, 55]), 10, 5.5, (250, 248, 215))
 
     def snow(self) -> None:

@@ -17,7 +17,7 @@ SIZE = 64  # pixels, height and width of a picture
 # Five disjoint ranges of person seeds (METHOD.md section 6). Evaluation comes in numbered blocks that are spent once
 # looked at: whoever changes world, settings or code after looking at block k reports on block k + 1.
 SPLITS: dict[str, range] = {
-    "train": range(0, 100_000),
+    "train": range(100_000),
     "judges": range(100_000, 200_000),
     "calibration": range(200_000, 210_000),
     "validation": range(300_000, 310_000),
@@ -200,10 +200,7 @@ def reference_scene(seed: int, avoid: Iterable[Scene] = ()) -> Scene:
     """
     rng = np.random.default_rng([seed, 2])
     taken = {value for s in avoid for value in (s.background, s.clothes, s.expression)}
-    free = [
-        [v for v in values if v not in taken] or list(values)
-        for values in (CLOTHES, EXPRESSIONS, BACKGROUNDS)
-    ]
+    free = [[v for v in values if v not in taken] or list(values) for values in (CLOTHES, EXPRESSIONS, BACKGROUNDS)]
     clothes, expression, background = (str(rng.choice(values)) for values in free)
     return Scene(
         clothes=clothes,

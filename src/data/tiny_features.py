@@ -40,18 +40,14 @@ class Canvas:
         self.matrix = scene.scale * OVERSAMPLING * turn.T
         self.origin = OVERSAMPLING * np.array([SIZE / 2 + scene.x, 30 + scene.y])
 
-    def polygon(
-        self, points: Sequence[Sequence[float]] | np.ndarray, colour: Colour, solid: bool = False
-    ) -> None:
+    def polygon(self, points: Sequence[Sequence[float]] | np.ndarray, colour: Colour, solid: bool = False) -> None:
         """`solid` shapes belong to the silhouette; the others lie inside it."""
         placed = (np.asarray(points, float) @ self.matrix + self.origin).ravel().tolist()
         self.picture.polygon(placed, fill=colour)
         if solid:
             self.mask.polygon(placed, fill=255)
 
-    def ellipse(
-        self, cx: float, cy: float, rx: float, ry: float, colour: Colour, solid: bool = False
-    ) -> None:
+    def ellipse(self, cx: float, cy: float, rx: float, ry: float, colour: Colour, solid: bool = False) -> None:
         self.polygon(_CIRCLE * (rx, ry) + (cx, cy), colour, solid)
 
     def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour, solid: bool = False) -> None:
@@ -114,9 +110,7 @@ def _back_hair(canvas: Canvas, person: Person) -> None:
     if person.hair_style == "long":
         bottom = 12 + 12 * person.hair_length
         half = person.face_width + 2.6
-        canvas.polygon(
-            [(-half, -8), (half, -8), (half + 1.5, bottom), (-half - 1.5, bottom)], dark, solid=True
-        )
+        canvas.polygon([(-half, -8), (half, -8), (half + 1.5, bottom), (-half - 1.5, bottom)], dark, solid=True)
     elif person.hair_style == "bun":
         canvas.ellipse(0, -person.face_height - 3.2, 4.4 + 1.6 * person.hair_length, 4.2, dark, solid=True)
     elif person.hair_style == "curly":
@@ -199,9 +193,7 @@ def _beard(canvas: Canvas, person: Person, mouth_y: float) -> None:
     elif person.beard == "goatee":
         canvas.ellipse(0, person.face_height - 2.2, 4.6, 3.6, colour, solid=True)
     if person.beard in ("full", "moustache"):
-        canvas.bar(
-            (-person.mouth_width - 0.6, mouth_y - 1.7), (person.mouth_width + 0.6, mouth_y - 1.7), 1.9, colour
-        )
+        canvas.bar((-person.mouth_width - 0.6, mouth_y - 1.7), (person.mouth_width + 0.6, mouth_y - 1.7), 1.9, colour)
 
 
 def _cap_of_hair(canvas: Canvas, person: Person, line: float) -> None:

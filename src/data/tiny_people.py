@@ -42,3 +42,13 @@ def oracle(person: int, prompt: str, seed: int) -> Tensor:
     scene = tiny_captions.scene_of(prompt, seed)
     pose = tiny_faces.reference_scene(seed + 7)
     return picture(person, replace(scene, x=pose.x, y=pose.y, scale=pose.scale, tilt=pose.tilt))
+
+
+def stranger(person: int, prompt: str, seed: int) -> Tensor:
+    """The floor [3, 64, 64]: somebody else in the right scene."""
+    return oracle(person + 500, prompt, seed)
+
+
+def people(split: str) -> list[int]:
+    """Seeds of a split's first 500 people; the others are their strangers."""
+    return list(tiny_faces.SPLITS[split][:500])

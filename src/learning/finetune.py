@@ -26,9 +26,7 @@ class Tuned:
     promptnet: PromptNet
 
     def _trained(self) -> nn.ModuleDict:
-        return nn.ModuleDict(
-            {"promptnet": self.promptnet, "projections": attention_projections(self.base.unet)}
-        )
+        return nn.ModuleDict({"promptnet": self.promptnet, "projections": attention_projections(self.base.unet)})
 
     def save(self, path: Path) -> None:
         """One safetensors file, complete or absent."""

@@ -107,9 +107,7 @@ class PretrainPromptNet(pl.LightningModule):
         first = self.global_rank * len(batch)
         draws = self._draws(self.seed, self.global_step, range(first, first + len(batch)), batch.device)
         photos = encode_photos(self.base, batch)
-        predicted, pseudo = personal_noise_prediction(
-            self.base, self.promptnet, photos, photos, draws, self.prompt
-        )
+        predicted, pseudo = personal_noise_prediction(self.base, self.promptnet, photos, photos, draws, self.prompt)
         loss = denoising_loss(predicted, draws["eps"])
         self.log("train/loss", loss.detach(), prog_bar=True)
         self.log("train/pseudo_square", pseudo.square().mean().detach())
@@ -121,21 +119,15 @@ class PretrainPromptNet(pl.LightningModule):
         """The same draws at every validation, over the whole noise range."""
         draws = self._draws(self.seed + 1, batch_index, range(len(batch)), batch.device, low_third=1 / 3)
         photos = encode_photos(self.base, batch)
-        predicted, _ = personal_noise_prediction(
-            self.base, self.promptnet, photos, photos, draws, self.prompt
-        )
+        predicted, _ = personal_noise_prediction(self.base, self.promptnet, photos, photos, draws, self.prompt)
         self.log("val/loss", denoising_loss(predicted, draws["eps"]), batch_size=len(batch))
         for name, value in self._by_thirds(predicted, draws).items():
             self.log(f"val/{name}", value, batch_size=len(batch))
 
-    def _draws(
-        self, seed: int, step: int, slots: Sequence[int], device: torch.device, **options: float
-    ) -> Draws:
+    def _draws(self, seed: int, step: int, slots: Sequence[int], device: torch.device, **options: float) -> Draws:
         low_third = options.get("low_third", self.low_third)
         steps = len(self.base.alpha_bar)
-        draws = slot_draws(
-            seed, step, slots, self.base.latent_shape, num_timesteps=steps, low_third=low_third
-        )
+        draws = slot_draws(seed, step, slots, self.base.latent_shape, num_timesteps=steps, low_third=low_third)
         return {name: value.to(device) for name, value in draws.items()}
 
     def _by_thirds(self, predicted: Tensor, draws: Draws) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """What every method of personalisation is."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
@@ -14,4 +15,6 @@ Generate = Callable[[str, Sequence[int]], Tensor]
 class Method(Protocol):
     """Learns a person from photos [P, 3, H, W] in [-1, 1] and returns a generator of images of that person."""
 
-    def learn(self, base: TextToImage, photos: Tensor) -> Generate: ...
+    def learn(self, base: TextToImage, photos: Tensor, keep: Path | None = None) -> Generate:
+        """`keep`: a file for what was learned; if it is there already, it is read instead of learning again."""
+        ...

@@ -51,23 +51,17 @@ class Sampler:
             )
         unknown = set(self.guidance) - {"fusion", "joint", "text"}
         if unknown:
-            raise ValueError(
-                f"sampler.guidance ({sorted(unknown)[0]}) is unknown: it has fusion, joint and text"
-            )
+            raise ValueError(f"sampler.guidance ({sorted(unknown)[0]}) is unknown: it has fusion, joint and text")
 
     def terms(self, rows: Sequence[Mapping[str, Any]], prompt: str, shares: Sequence[float]) -> Terms:
         """(condition, weight) for a prompt; a row that names S* is shared out among the photos (METHOD.md section 4)."""
         terms: Terms = []
         for row in rows:
-            text = {"joint": prompt, "generic": generic_prompt(prompt, self.generic)}.get(
-                row["prompt"], row["prompt"]
-            )
+            text = {"joint": prompt, "generic": generic_prompt(prompt, self.generic)}.get(row["prompt"], row["prompt"])
             weight = self.guidance[row["weight"]] if isinstance(row["weight"], str) else float(row["weight"])
             faded = {"gamma": self.gamma, "blend": self.blend} if row.get("faded") else {}
             if PLACEHOLDER in text:
-                terms += [
-                    (Condition(text, photo, **faded), weight * share) for photo, share in enumerate(shares)
-                ]
+                terms += [(Condition(text, photo, **faded), weight * share) for photo, share in enumerate(shares)]
             else:
                 terms.append((Condition(text), weight))
         return [(condition, weight) for condition, weight in terms if weight]

@@ -57,7 +57,7 @@ class Identity:
 
 
 def _load(path: str, mean: float, std: float, threads: int) -> Any:
-    """An insightface model. insightface guesses mean and std from the names of the first nodes, so they are set here."""
+    """An insightface model. It guesses mean and std from the names of the first nodes, so they are set here."""
     file = Path(path).resolve()
     if not file.is_file():
         raise FileNotFoundError(f"{path} is missing: an identity judge needs its ONNX file")

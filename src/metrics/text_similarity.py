@@ -64,10 +64,14 @@ def _check(model: str, pretrained: str | None) -> None:
         for part in ("open_clip_config.json", WEIGHTS):
             path = Path(model.removeprefix(LOCAL)) / part
             if not path.is_file():
-                raise FileNotFoundError(f"{path} is missing: a text judge in a folder needs its configuration and its weights")
+                raise FileNotFoundError(
+                    f"{path} is missing: a text judge in a folder needs its configuration and its weights"
+                )
         return
     if model not in open_clip.list_models():
         raise ValueError(f"open_clip knows no model {model!r}: see open_clip.list_models(), or give {LOCAL}FOLDER")
     tags = open_clip.list_pretrained_tags_by_model(model)
     if pretrained is None or (pretrained not in tags and not Path(pretrained).is_file()):
-        raise ValueError(f"{model} has no weights {pretrained!r}: choose a file or one of {', '.join(tags) or 'no known tag'}")
+        raise ValueError(
+            f"{model} has no weights {pretrained!r}: choose a file or one of {', '.join(tags) or 'no known tag'}"
+        )

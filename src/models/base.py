@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer, CLIPVisionModel
@@ -136,7 +137,8 @@ def load_base(
     dtype: of the weights in memory, "float32", "float16" or "bfloat16", however they are stored.
     sha256: digests of local files by their path in the folder; checked before anything is read.
     A file vocabulary.txt in the folder lists the words that prompts may use.
-    Raises FileNotFoundError for what is missing and ValueError for a file that is damaged or foreign.
+    Raises FileNotFoundError for a folder that is missing, OSError for a part that cannot be read, and ValueError
+    for weights that lack a tensor or have another digest.
     """
     if dtype not in ("float32", "float16", "bfloat16"):
         raise ValueError(f'dtype ({dtype!r}) must be "float32", "float16" or "bfloat16"')
@@ -187,13 +189,15 @@ def _check_source(source: str | Path) -> None:
 
 
 def _read_part(part: Any, source: str, subfolder: str, **kwargs: Any) -> Any:
-    """part.from_pretrained, with an error that names the folder."""
+    """part.from_pretrained, with an error that names the part."""
+    if Path(source).is_dir() and not (Path(source) / subfolder).is_dir():
+        raise FileNotFoundError(f"{source} has no {subfolder}/: it must be a folder in diffusers format")
     try:
         return part.from_pretrained(source, subfolder=subfolder, **kwargs)
-    except OSError as error:
-        raise FileNotFoundError(
-            f"cannot read {subfolder or part.__name__} of {source}: it must be a folder in diffusers format "
-            f"with safetensors weights, or a hub id that can be downloaded ({str(error).splitlines()[0]})"
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise OSError(
+            f"cannot read {subfolder or part.__name__} of {source}: its files are missing, damaged, foreign or out "
+            f"of reach; restore them, with the weights as safetensors ({_first_sentence(error)})"
         ) from error
 
 
@@ -208,3 +212,7 @@ def _read_weights(part: Any, source: str, subfolder: str, **kwargs: Any) -> Any:
             f"the weights of {source}/{subfolder} lack {len(absent)} tensors, such as {absent[0]}"
         )
     return net
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].split(". ")[0]

@@ -34,8 +34,7 @@ class PersonalNoise:
 
     def __call__(self, x: Tensor, t: Tensor, conditions: Sequence[Condition]) -> Sequence[Tensor]:
         pseudo = {
-            photo: self._pseudo(x, t, photo)
-            for photo in sorted({c.photo for c in conditions if c.photo is not None})
+            photo: self._pseudo(x, t, photo) for photo in sorted({c.photo for c in conditions if c.photo is not None})
         }
         texts = [self._text(condition, pseudo, len(x)) for condition in conditions]
         self.unet_evaluations += len(conditions)

@@ -155,9 +155,9 @@ class PromptNet(nn.Module):
             raise ValueError(
                 f"{folder} does not hold this PromptNet: {len(wrong)} tensors differ, first {wrong[0]}"
             )
-        net.load_state_dict(
-            {name: tensor.float() for name, tensor in weights.items()}, strict=True, assign=True
-        )
+        # copies: what safetensors reads is a view of the file, which may be written over
+        copies = {name: tensor.to(torch.float32, copy=True) for name, tensor in weights.items()}
+        net.load_state_dict(copies, strict=True, assign=True)
         return net
 
     def save(self, folder: str | Path, dtype: torch.dtype | None = None) -> None:

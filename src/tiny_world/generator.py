@@ -26,6 +26,7 @@ from src.tiny_world.training import averaged, fit
 
 TRAINING_PICTURES = {"first": 0, "count": 60_000}
 CONTEXT = 32  # tokens: the longest caption has 31
+TEXT_WIDTH = 160
 
 
 def new_vae() -> AutoencoderKL:
@@ -57,9 +58,7 @@ def train_vae(cache: Path, *, steps: int, seed: int = 1) -> dict[str, Any]:
         psnr = -10 * torch.log10(F.mse_loss(error, torch.zeros_like(error)) / 4)
         return total, {"psnr": psnr.detach(), "kl": kl.detach()}
 
-    return fit(
-        new_vae(), loss, checkpoint=cache / "vae.pt", steps=steps, peak_lr=1.5e-3, seed=seed, weight_decay=0.0
-    )
+    return fit(new_vae(), loss, checkpoint=cache / "vae.pt", steps=steps, peak_lr=1.5e-3, seed=seed, weight_decay=0.0)
 
 
 def load_vae(cache: Path) -> nn.Module:
@@ -96,7 +95,7 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
-            hidden_size=192,
+            hidden_size=TEXT_WIDTH,
             intermediate_size=512,
             num_hidden_layers=4,
             num_attention_heads=4,
@@ -112,10 +111,10 @@ def new_unet() -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=16,
         layers_per_block=1,
-        block_out_channels=(64, 128, 192),
+        block_out_channels=(64, 96, 160),
         down_block_types=["CrossAttnDownBlock2D"] * 3,
         up_block_types=["CrossAttnUpBlock2D"] * 3,
-        cross_attention_dim=192,
+        cross_attention_dim=TEXT_WIDTH,
         attention_head_dim=4,
         norm_num_groups=16,
         use_linear_projection=True,

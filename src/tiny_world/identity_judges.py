@@ -1,4 +1,4 @@
-"""The identity judges of the embedded world: two face recognisers of different architectures, in insightface's format."""
+"""The identity judges of the embedded world: two face recognisers of different architectures, for insightface."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from src.tiny_world.corruption import corrupt
 from src.tiny_world.pictures import Pictures
 from src.tiny_world.training import averaged, fit
 
-TRAINING_PICTURES = {"first": 140_000, "count": 40_000, "per_person": 10}
+TRAINING_PICTURES: dict[str, Any] = {"first": 140_000, "count": 40_000, "per_person": 10}
 SIDE = 112  # pixels, what insightface's recognisers take
 WIDTH = 128  # of an identity's embedding
 BATCH = 96
@@ -27,13 +27,17 @@ SCALE, MARGIN = 24.0, 0.25  # of the margin softmax
 
 
 def _conv(wide_in: int, wide_out: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(wide_in, wide_out, 3, stride, 1, bias=False), nn.BatchNorm2d(wide_out), nn.PReLU(wide_out))
+    return nn.Sequential(
+        nn.Conv2d(wide_in, wide_out, 3, stride, 1, bias=False), nn.BatchNorm2d(wide_out), nn.PReLU(wide_out)
+    )
 
 
 class _Residual(nn.Module):
     def __init__(self, width: int):
         super().__init__()
-        self.inner = nn.Sequential(_conv(width, width, 1), nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width))
+        self.inner = nn.Sequential(
+            _conv(width, width, 1), nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.inner(x))
@@ -120,11 +124,15 @@ class RecogniserInTraining(nn.Module):
         self.people = nn.Parameter(torch.randn(people, WIDTH) * 0.05)
         self.traits = nn.Linear(WIDTH, numbers)
 
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """images [B, 3, 112, 112] -> cosines with the people [B, P], traits as read off the embedding [B, T]."""
+        embedding = self.recogniser(images)
+        return F.normalize(embedding, dim=-1) @ F.normalize(self.people, dim=-1).T, self.traits(embedding)
 
-def margin_softmax_loss(embedding: Tensor, people: Tensor, who: Tensor) -> Tensor:
-    """CosFace (Wang et al., arXiv 1801.09414, eq. 4): embedding [B, D], people [P, D], who [B]."""
-    cosine = F.normalize(embedding, dim=-1) @ F.normalize(people, dim=-1).T
-    return F.cross_entropy(SCALE * (cosine - MARGIN * F.one_hot(who, len(people))), who)
+
+def margin_softmax_loss(cosine: Tensor, who: Tensor) -> Tensor:
+    """CosFace (Wang et al., arXiv 1801.09414, eq. 4): cosines with all people [B, P], the right ones [B]."""
+    return F.cross_entropy(SCALE * (cosine - MARGIN * F.one_hot(who, cosine.shape[1])), who)
 
 
 def fitted(images: Tensor) -> Tensor:
@@ -142,9 +150,8 @@ def train_identity_judge(cache: Path, name: str, *, steps: int = 1500, seed: int
     def loss(net: nn.Module, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         index = torch.randint(pictures.count, (BATCH,), generator=generator)
         who = index // pictures.per_person
-        embedding = net.recogniser(fitted(corrupt(pictures.images(index), generator)))
-        margin = margin_softmax_loss(embedding, net.people, who)
-        helper = F.mse_loss(net.traits(embedding), truth[who])
+        cosine, numbers = net(fitted(corrupt(pictures.images(index), generator)))
+        margin, helper = margin_softmax_loss(cosine, who), F.mse_loss(numbers, truth[who])
         return margin + 4 * helper, {"margin": margin.detach(), "helper": helper.detach()}
 
     torch.manual_seed(seed)
@@ -157,7 +164,8 @@ def export_identity_judge(cache: Path, name: str, path: Path) -> None:
     """Write the averaged recogniser as ONNX."""
     people = TRAINING_PICTURES["count"] // TRAINING_PICTURES["per_person"]
     net = RecogniserInTraining(name, people, len(traits(tiny_faces.person(0))))
-    write_onnx(averaged(net, cache / f"{name}.pt").recogniser, path)
+    averaged(net, cache / f"{name}.pt")
+    write_onnx(net.recogniser, path)
 
 
 def write_onnx(net: nn.Module, path: Path) -> None:

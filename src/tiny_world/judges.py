@@ -50,7 +50,10 @@ def retrieval(judge: TextSimilarity, images: Tensor, captions: Sequence[str]) ->
     """Share of images whose own caption is the nearest of its group of 32; captions differ within a group."""
     right = []
     for start in range(0, len(images) - GROUP + 1, GROUP):
-        seen, said = judge.embed_images(images[start : start + GROUP]), judge.embed_texts(captions[start : start + GROUP])
+        seen, said = (
+            judge.embed_images(images[start : start + GROUP]),
+            judge.embed_texts(captions[start : start + GROUP]),
+        )
         right.append(((seen @ said.T).argmax(1) == torch.arange(GROUP, device=seen.device)).float().mean())
     return float(torch.stack(right).mean())
 

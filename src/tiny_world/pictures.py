@@ -22,9 +22,7 @@ def scene_for(seed: int, *, style: str | None = None) -> Scene:
 class Pictures:
     """`count` pictures of the people from `first` on, `per_person` each; drawn on first use into `folder`."""
 
-    def __init__(
-        self, folder: Path, *, first: int, count: int, per_person: int = 1, style: str | None = None
-    ):
+    def __init__(self, folder: Path, *, first: int, count: int, per_person: int = 1, style: str | None = None):
         self.first, self.count, self.per_person, self.style = first, count, per_person, style
         path = folder / f"pictures-{first}-{count}-{per_person}-{style or 'any'}.npy"
         if not path.exists():
@@ -59,10 +57,7 @@ class Pictures:
     def captions(self, indices: Sequence[int] | Tensor, seed: int) -> list[str]:
         """A new wording for every (picture, seed)."""
         numbers = np.asarray(indices)
-        return [
-            tiny_captions.caption(self.scene_of(int(i)), np.random.default_rng([int(i), seed]))
-            for i in numbers
-        ]
+        return [tiny_captions.caption(self.scene_of(int(i)), np.random.default_rng([int(i), seed])) for i in numbers]
 
 
 def to_tensor(pictures: np.ndarray) -> Tensor:

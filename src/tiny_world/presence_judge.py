@@ -97,7 +97,9 @@ KINDS: tuple[Callable[[Tensor, Tensor, torch.Generator], Tensor], ...] = (
 def ruined(images: Tensor, masks: Tensor, generator: torch.Generator) -> Tensor:
     """images [B, 3, H, W] in [-1, 1], subject masks [B, 1, H, W] -> B pictures without a face, the kinds in turn."""
     kinds = len(KINDS)
-    return torch.cat([kind(images[i::kinds], masks[i::kinds], generator) for i, kind in enumerate(KINDS) if len(images) > i])
+    return torch.cat(
+        [kind(images[i::kinds], masks[i::kinds], generator) for i, kind in enumerate(KINDS) if len(images) > i]
+    )
 
 
 def backgrounds(people: range) -> Tensor:

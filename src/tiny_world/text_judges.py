@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache as remember
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
 
 from src.data import tiny_captions, tiny_faces
@@ -23,7 +25,7 @@ from src.tiny_world.corruption import corrupt
 from src.tiny_world.pictures import Pictures
 from src.tiny_world.training import averaged, fit
 
-TRAINING_PICTURES = {"first": 100_000, "count": 40_000}
+TRAINING_PICTURES: dict[str, Any] = {"first": 100_000, "count": 40_000}
 BATCH = 96
 CONTEXT = 32  # the longest caption has 28 words
 WIDTH = 96  # of the common embedding
@@ -35,25 +37,49 @@ VISION: dict[str, dict[str, Any]] = {
 # the slots of a scene and their values: what the helper heads of the training tell apart
 SLOTS: dict[str, tuple[str, ...]] = {slot: tuple(values) for slot, values in tiny_captions.PHRASES.items()}
 START, END, PAD, UNKNOWN = "<|startoftext|>", "<|endoftext|>", "<|pad|>", "<|unknown|>"
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+_LAST = "</w>"  # ends a word
 
 
 def build_tokenizer() -> Tokenizer:
     """A byte-pair encoding in the manner of CLIP in which every caption word is one token and any other is spelt.
 
-    The end token has the highest id: open_clip pools at the argmax.
+    Always the same one: a judge's ids must outlive the process that trained it (the library's own trainer numbers
+    letters at random). The end token has the highest id, for open_clip pools at the argmax.
     """
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN, end_of_word_suffix="</w>"))
+    merges = _merges(tiny_captions.WORDS)
+    spelling = [*_LETTERS, *(letter + _LAST for letter in _LETTERS)]
+    pieces = dict.fromkeys([UNKNOWN, *spelling, *(left + right for left, right in merges)])
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token=UNKNOWN, end_of_word_suffix=_LAST))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    trainer = trainers.BpeTrainer(
-        vocab_size=10_000, special_tokens=[UNKNOWN], initial_alphabet=list(letters), end_of_word_suffix="</w>", show_progress=False
-    )
-    tokenizer.train_from_iterator([*tiny_captions.WORDS, *letters], trainer)
     tokenizer.add_special_tokens([PAD, START, END])
     start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
-    tokenizer.post_processor = processors.TemplateProcessing(single=f"{START} $A {END}", special_tokens=[(START, start), (END, end)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{START} $A {END}", special_tokens=[(START, start), (END, end)]
+    )
     return tokenizer
+
+
+def _merges(words: Iterable[str]) -> list[tuple[str, str]]:
+    """Byte-pair training to the end: join the commonest pair (the first by alphabet of several) till words are whole."""
+    spelt = [[*word[:-1], word[-1] + _LAST] for word in words]
+    merges: list[tuple[str, str]] = []
+    while pairs := Counter(pair for pieces in spelt for pair in pairwise(pieces)):
+        merges.append(min(pairs, key=lambda pair: (-pairs[pair], pair)))
+        spelt = [_joined(pieces, merges[-1]) for pieces in spelt]
+    return merges
+
+
+def _joined(pieces: list[str], pair: tuple[str, str]) -> list[str]:
+    out: list[str] = []
+    for piece in pieces:
+        if out and (out[-1], piece) == pair:
+            out[-1] += piece
+        else:
+            out.append(piece)
+    return out
 
 
 def tokenize(tokenizer: Tokenizer, texts: list[str]) -> Tensor:
@@ -72,7 +98,11 @@ def model_config(name: str, vocabulary: int) -> dict[str, Any]:
     if name not in VISION:
         raise ValueError(f"no text judge {name!r}: choose one of {', '.join(VISION)}")
     text = {"context_length": CONTEXT, "vocab_size": vocabulary, "width": 96, "heads": 3, "layers": 2}
-    return {"embed_dim": WIDTH, "vision_cfg": VISION[name], "text_cfg": text | {"hf_tokenizer_name": "tokenizer.json"}}
+    return {
+        "embed_dim": WIDTH,
+        "vision_cfg": VISION[name],
+        "text_cfg": text | {"hf_tokenizer_name": "tokenizer.json"},
+    }
 
 
 class TextJudgeInTraining(nn.Module):
@@ -83,12 +113,13 @@ class TextJudgeInTraining(nn.Module):
         self.clip = open_clip.CLIP(**model_config(name, vocabulary))
         self.heads = nn.ModuleDict({slot: nn.Linear(WIDTH, len(values)) for slot, values in SLOTS.items()})
 
-    def forward(self, images: Tensor, own: Tensor, near: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """images [B, 3, H, W], ids of their captions and of near misses [B, L] -> logits [B, 2B], [B, B], seen [B, D]."""
+    def forward(self, images: Tensor, own: Tensor, near: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """images [B, 3, H, W], ids of their captions and of near misses [B, L]
+        -> images against all texts [B, 2B], captions against images [B, B], slot -> its values' logits [B, V]."""
         seen = self.clip.encode_image(images)
         said = F.normalize(self.clip.encode_text(torch.cat([own, near])), dim=-1)
         logits = self.clip.logit_scale.exp().clamp(max=100) * F.normalize(seen, dim=-1) @ said.T
-        return logits, logits[:, : len(own)].T, seen
+        return logits, logits[:, : len(own)].T, {slot: head(seen) for slot, head in self.heads.items()}
 
 
 def near_miss(scene: Scene, rng: np.random.Generator) -> Scene:
@@ -101,7 +132,8 @@ def near_miss(scene: Scene, rng: np.random.Generator) -> Scene:
         )
     slot = str(rng.choice(list(SLOTS)))
     others = [value for value in SLOTS[slot] if value != getattr(scene, slot)]
-    return replace(scene, **{slot: str(rng.choice(others))})
+    changed: dict[str, Any] = {slot: str(rng.choice(others))}
+    return replace(scene, **changed)
 
 
 class _Batches:
@@ -133,8 +165,11 @@ def _number(slot: str, value: str) -> int:
 
 
 def contrastive_loss(logits: Tensor, transposed: Tensor, same: Tensor) -> Tensor:
-    """CLIP's loss with near misses. logits [B, 2B]: images against captions, then near misses; `same` [B] says where a
-    near miss reads like the caption itself (what was changed went unsaid) and is no miss."""
+    """CLIP's loss with near misses.
+
+    logits [B, 2B] are of images against captions, then against near misses; transposed [B, B] of captions against
+    images; `same` [B] says where a near miss reads like the caption itself (its change went unsaid) and is no miss.
+    """
     batch = len(logits)
     truth = torch.arange(batch)
     logits = logits.clone()
@@ -149,9 +184,9 @@ def train_text_judge(cache: Path, name: str, *, steps: int = 1500, seed: int = 1
 
     def loss(net: nn.Module, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         images, own, near, truth = batches.draw(generator)
-        logits, transposed, seen = net(images, own, near)
+        logits, transposed, values = net(images, own, near)
         contrast = contrastive_loss(logits, transposed, (own == near).all(1))
-        helpers = torch.stack([F.cross_entropy(net.heads[slot](seen), truth[slot]) for slot in SLOTS]).mean()
+        helpers = torch.stack([F.cross_entropy(values[slot], truth[slot]) for slot in SLOTS]).mean()
         right = (transposed.argmax(1) == torch.arange(len(own))).float().mean()
         return contrast + helpers, {"contrast": contrast.detach(), "helpers": helpers.detach(), "right": right}
 
@@ -165,8 +200,8 @@ def export_text_judge(cache: Path, name: str, folder: Path) -> None:
     """Write the judge as open_clip's `local-dir:` wants it: configuration, half-precision weights, tokenizer."""
     tokenizer = build_tokenizer()
     net = TextJudgeInTraining(name, tokenizer.get_vocab_size())
-    clip = averaged(net, cache / f"{name}.pt").clip
-    write_text_judge(clip, model_config(name, tokenizer.get_vocab_size()), tokenizer, folder)
+    averaged(net, cache / f"{name}.pt")
+    write_text_judge(net.clip, model_config(name, tokenizer.get_vocab_size()), tokenizer, folder)
 
 
 def write_text_judge(clip: nn.Module, config: Mapping[str, Any], tokenizer: Tokenizer, folder: Path) -> None:

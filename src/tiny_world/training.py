@@ -52,9 +52,7 @@ def fit(
             group["lr"] = learning_rate(step, steps, peak=peak_lr, decay_from=decay_from)
         value, parts = loss(net, torch.Generator().manual_seed(seed * 1_000_003 + step))
         if not torch.isfinite(value):
-            raise ValueError(
-                f"{checkpoint.stem}: the loss is {value.item()} at step {step}: lower the learning rate"
-            )
+            raise ValueError(f"{checkpoint.stem}: the loss is {value.item()} at step {step}: lower the learning rate")
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -64,9 +62,7 @@ def fit(
             recent = {"loss": value.item(), **{k: float(v) for k, v in parts.items()}}
             seconds = wall + time.monotonic() - started
             print(
-                json.dumps(
-                    {"stage": checkpoint.stem, "step": step + 1, "of": steps, "s": round(seconds), **recent}
-                ),
+                json.dumps({"stage": checkpoint.stem, "step": step + 1, "of": steps, "s": round(seconds), **recent}),
                 flush=True,
             )
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
@@ -78,9 +74,7 @@ def fit(
     return {"steps": state["step"], "wall_s": round(state["wall_s"]), "seed": seed, "last": state["log"]}
 
 
-def _save(
-    path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: dict
-) -> None:
+def _save(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".tmp")
     torch.save(
@@ -95,9 +89,7 @@ def _save(
     os.replace(beside, path)
 
 
-def _resume(
-    path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
-) -> dict[str, Any]:
+def _resume(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     if not path.exists():
         return {"step": 0, "wall_s": 0.0, "log": {}}
     saved = torch.load(path, weights_only=True)
@@ -114,11 +106,7 @@ def averaged(net: nn.Module, path: Path, only: str = "") -> nn.Module:
         FileNotFoundError: the stage that writes the checkpoint has not run.
     """
     if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is missing: run `python -m src.build_tiny_world stage={path.stem}` first"
-        )
+        raise FileNotFoundError(f"{path} is missing: run `python -m src.build_tiny_world stage={path.stem}` first")
     saved = torch.load(path, weights_only=True)["average"]
-    net.load_state_dict(
-        {k.removeprefix("module."): v for k, v in saved.items() if k.startswith(f"module.{only}")}
-    )
+    net.load_state_dict({k.removeprefix("module."): v for k, v in saved.items() if k.startswith(f"module.{only}")})
     return net.eval().requires_grad_(False)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from src.tiny_world.generator import TRAINING_PICTURES, kept_tokenizer, new_text_encoder
+from src.tiny_world.generator import TEXT_WIDTH, TRAINING_PICTURES, kept_tokenizer, new_text_encoder
 from src.tiny_world.pictures import Pictures
 from src.tiny_world.training import averaged, fit
 
@@ -51,7 +51,7 @@ def train_vision(cache: Path, *, steps: int, seed: int = 3) -> dict[str, Any]:
             "image_encoder": new_image_encoder(),
             "text_tower": new_text_encoder(tokenizer),
             "image_head": nn.Linear(_WIDTH, 96, bias=False),
-            "text_head": nn.Linear(192, 96, bias=False),
+            "text_head": nn.Linear(TEXT_WIDTH, 96, bias=False),
             "painter": nn.Sequential(nn.Linear(_WIDTH, 256), nn.GELU(), nn.Linear(256, 3 * _PATCH**2)),
         }
     )

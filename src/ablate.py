@@ -1,0 +1,66 @@
+"""One ablation against the full method, on the same noise, by all judges: `python -m src.ablate ablation=no_fusion`."""
+
+from collections.abc import Mapping
+
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+
+from src.entry import PACKAGE, command, plain
+from src.results import tables
+from src.results.digests import code_digest, digest
+from src.results.grids import image_grid
+from src.results.runs import Run, open_run
+from src.results.store import save_png, write_atomic
+from src.studies import Composed
+
+
+@command("ablate")
+def main(cfg: DictConfig) -> None:
+    composed = Composed(cfg)
+    study = composed.study()
+    changed = cfg.copy()
+    for name, value in cfg.ablation.change.items():
+        OmegaConf.update(changed, name, value, merge=False)
+    print(f"{cfg.world.notice}\n{cfg.ablation.name}: {cfg.ablation.question}", flush=True)
+    full_run, full = composed.method_side(study, "full", cfg)
+    other_run, other = composed.method_side(study, cfg.ablation.name, changed, fresh_noise=cfg.ablation.fresh_noise)
+    anchors = composed.anchors(study)
+    table = tables.comparison_table(
+        full,
+        other,
+        {name: rows for name, (_, rows) in anchors.items()},
+        tables.judges_of(full),
+        selecting=plain(cfg.judges.selecting),
+    )
+    sides = {"full": full_run, cfg.ablation.name: other_run}
+    shown = {**sides, **{name: anchors[name][0] for name in ("generic", "oracle_vae") if name in anchors}}
+    config = {name: run.folder.name for name, run in {**sides, **{k: r for k, (r, _) in anchors.items()}}.items()}
+    key = digest(config, weights=composed.weights, code=code_digest(PACKAGE))
+    with open_run(cfg.runs, "ablate", {**config, "settings": plain(cfg)}, key) as run:
+        if not run.complete:
+            write_atomic(run.path("table.md"), tables.to_markdown(table).encode())
+            write_atomic(run.path("table.csv"), tables.to_csv(table).encode())
+            save_png(run.path("grid.png"), picture_grid(shown), {"sides": config})
+            run.finish({"people": len(study.people), "sides": config})
+    print(tables.to_text(table))
+    counts = ", ".join(f"{name} {side.summary().get('unet_evaluations', '?')}" for name, side in sides.items())
+    print(f"U-Net evaluations an image: {counts}")
+    print(f"table: {run.path('table.md')}\ngrid:  {run.path('grid.png')} (look at it)", flush=True)
+
+
+def picture_grid(sides: Mapping[str, Run]) -> Image.Image:
+    """For each person a row of each side; columns: the photo, then prompts x seeds."""
+    first = next(iter(sides.values())).scores()
+    columns = list(dict.fromkeys((row["prompt"], row["seed"]) for row in first))
+    rows, labels = [], []
+    for person in dict.fromkeys(row["person"] for row in first):
+        for name, run in sides.items():
+            own = {(row["prompt"], row["seed"]): row for row in run.scores() if row["person"] == person}
+            photo = run.path(next(iter(own.values()))["photo"])
+            rows.append([photo, *(run.path(own[column]["file"]) for column in columns)])
+            labels.append(f"{person} {name}")
+    return image_grid(rows, labels, ["photo", *(prompt for prompt, _ in columns)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""A study: the same people, prompts and seeds under several methods, each side in a run of its own, all judged alike."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from tqdm import tqdm
+
+from src.results.digests import digest
+from src.results.runs import Run, open_run
+from src.results.store import to_picture, write_csv
+
+Generate = Callable[[str, Sequence[int]], Tensor]  # (prompt, seeds) -> images [N, 3, H, W] in [-1, 1]
+Rows = list[dict[str, Any]]
+
+
+def noise_seed(person: int | str, prompt: str, seed: int) -> int:
+    """The seed of an image's noise: the same for every method that draws this person, prompt and seed."""
+    return int.from_bytes(sha256(f"{person}|{prompt}|{seed}".encode()).digest()[:6], "big")
+
+
+@dataclass(frozen=True)
+class Study:
+    """people x prompts x seeds. `prompts`: (family, prompt with S*). `photo(person)`: reference photos [P, 3, H, W].
+
+    `score(folder)`: the rows of folder/images.csv with a column for each judge. `identity`: what results depend on besides
+    the method, as plain data (judges, photos, sizes); weights and code: digests (see `digests.digest`).
+    """
+
+    root: Path
+    people: Sequence[int | str]
+    prompts: Sequence[tuple[str, str]]
+    seeds: Sequence[int]
+    photo: Callable[[int | str], Tensor]
+    score: Callable[[Path], Rows]
+    identity: Mapping[str, Any]
+    weights: Mapping[str, str]
+    code: str
+    logger: Mapping[str, Any]
+    group: str
+
+    def side(
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        meet: Callable[[int | str], Generate],
+        *,
+        fresh_noise: int = 0,
+        tags: Sequence[str] = (),
+    ) -> tuple[Run, Rows]:
+        """One method's images and scores; made once, then reused, and continued where an earlier sitting stopped.
+
+        meet(person): learns the person and returns the generator. fresh_noise: added to every seed's number.
+        """
+        whole = {"method": dict(config), **self.identity, "fresh_noise": fresh_noise}
+        whole |= {"people": list(self.people), "prompts": [list(p) for p in self.prompts], "seeds": list(self.seeds)}
+        key = digest(whole, weights=self.weights, code=self.code)
+        with open_run(self.root, name, whole, key, logger=self.logger, group=self.group, tags=[name, *tags]) as run:
+            if not run.complete:
+                self._generate(run, name, meet, fresh_noise)
+                rows = self.score(run.folder)
+                run.write_scores(rows)
+                run.finish({"images": len(rows), **_means(rows), **_evaluations(run)})
+            return run, list(run.scores())
+
+    def _generate(self, run: Run, name: str, meet: Callable[[int | str], Generate], fresh_noise: int) -> None:
+        rows = self._rows()
+        bar = tqdm(total=len(rows), desc=name, unit="image")
+        for person in self.people:
+            own = [row for row in rows if row["person"] == person]
+            missing = [row for row in own if not run.has(row["file"])]
+            bar.update(len(own) - len(missing))
+            if not missing:
+                continue
+            run.save_image(own[0]["photo"], to_picture(self.photo(person)[0].cpu()), {"person": person})
+            self._draw(run, meet(person), missing, fresh_noise, bar)
+        bar.close()
+        write_csv(run.path("images.csv"), rows)
+
+    def _draw(self, run: Run, generate: Generate, rows: Rows, fresh_noise: int, bar: Any) -> None:
+        """All seeds of a prompt in one batch."""
+        for _, prompt in self.prompts:
+            batch = [row for row in rows if row["prompt"] == prompt]
+            if not batch:
+                continue
+            seeds = [noise_seed(row["person"], prompt, row["seed"] + fresh_noise) for row in batch]
+            images = generate(prompt, seeds).cpu()
+            for row, image, seed in zip(batch, images, seeds, strict=True):
+                run.save_image(row["file"], to_picture(image), {**row, "noise_seed": seed})
+            evaluations = getattr(generate, "unet_evaluations", None)
+            run.log({"person": str(batch[0]["person"]), "prompt": prompt, "unet_evaluations": evaluations})
+            bar.update(len(batch))
+
+    def _rows(self) -> Rows:
+        return [
+            {
+                "file": f"images/{person}-{number:02d}-{seed}.png",
+                "person": person,
+                "prompt": prompt,
+                "seed": seed,
+                "family": family,
+                "photo": f"photos/{person}.png",
+            }
+            for person in self.people
+            for number, (family, prompt) in enumerate(self.prompts)
+            for seed in self.seeds
+        ]
+
+
+def _means(rows: Rows) -> dict[str, float]:
+    columns = [name for name in rows[0] if "/" in name or name == "face_found"]
+    return {name: sum(float(row[name]) for row in rows) / len(rows) for name in columns}
+
+
+def _evaluations(run: Run) -> dict[str, Any]:
+    """The sampler's U-Net evaluations per image, if it has a U-Net."""
+    counts = {row["unet_evaluations"] for row in run.metrics()} - {None}
+    return {"unet_evaluations": max(counts)} if counts else {}

@@ -1,0 +1,60 @@
+"""A gate of the embedded world (TINY WORLD's quality bar): a measured number, its bound, and whether it holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# what would reach a gate that is missed; printed below the table
+REMEDIES = {
+    1: "train the autoencoder longer (stage=vae), or give its full-resolution level more channels",
+    2: "train the judges longer, with blur as strong as the autoencoder's",
+    3: "train the base longer (stage=base); colours and small things are learned last",
+    4: "train the base longer on captions whose end token and pads are hidden; until then gamma at the position is "
+    "weak in this world, and `blend=interpolate` is the gamma that works",
+    5: "optimise the token longer, or on a base in which one word can say more (wider text states)",
+    6: "train PromptNet longer (stage=promptnet), more often at the noise of the upper two thirds",
+    7: "train PromptNet longer (stage=promptnet), on an image encoder that tells people apart (stage=vision)",
+    8: "choose the learning rate and the steps of fine-tuning on the curves in this gate's details",
+}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One row: `value` against `bound` (at least it, or at most); `details` are plain data, all sub-numbers."""
+
+    number: int
+    name: str
+    value: float
+    bound: float
+    at_least: bool
+    held: bool
+    details: dict[str, Any]
+
+
+def gate(
+    number: int, name: str, value: float, bound: float, details: dict[str, Any], *, at_least: bool = True
+) -> Gate:
+    """A gate, judged: the bound itself still holds.
+
+    Raises:
+        ValueError: the value is not finite, so that nothing was measured.
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"gate {number} ({name}) measured {value}: a model's output is not finite")
+    held = value >= bound if at_least else value <= bound
+    return Gate(number, name, float(value), float(bound), at_least, bool(held), details)
+
+
+def print_gates(gates: Sequence[Gate]) -> str:
+    """The table of the gates, how many are held, and for each one that is missed what would reach it."""
+    width = max([len(row.name) for row in gates], default=4)
+    lines = [f"gate  {'what':<{width}}    value    bound"]
+    for row in gates:
+        sign, verdict = "≥" if row.at_least else "≤", "held" if row.held else "MISSED"
+        lines.append(f"{row.number:>4}  {row.name:<{width}}  {row.value:7.3f}  {sign} {row.bound:.3f}  {verdict}")
+    lines.append(f"{sum(row.held for row in gates)} of {len(gates)} are held.")
+    missed = sorted({row.number for row in gates if not row.held})
+    return "\n".join(lines + [f"What would reach gate {number}: {REMEDIES[number]}." for number in missed]) + "\n"

@@ -1,0 +1,77 @@
+"""Pre-train PromptNet on photos alone: `python -m src.train +experiment=tiny_pretrain`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from src.entry import PACKAGE, build, check_needs, command, plain
+from src.learning.finetune import Tuned
+from src.learning.trainer import train
+from src.methods.profusion import Personal, Sampler
+from src.results.digests import code_digest, digest
+from src.results.grids import image_grid
+from src.results.runs import Run, open_run
+from src.results.store import save_png, to_picture
+from src.tiny_world.manifest import check_manifest
+
+
+@command("train")
+def main(cfg: DictConfig) -> None:
+    check_needs(cfg)
+    weights = check_manifest(Path(cfg.world.weights), only=cfg.world.training_needs) if cfg.world.weights else {}
+    settings = plain(cfg)
+    key = digest(
+        {name: value for name, value in settings.items() if name not in ("runs", "logger", "resume")},
+        weights=weights,
+        code=code_digest(PACKAGE, ("diffusion.py", "models", "data", "learning")),
+    )
+    print(cfg.world.notice, flush=True)
+    tags = [cfg.world.name, cfg.learning.prompt]
+    with open_run(cfg.runs, "train", settings, key, logger=plain(cfg.logger), tags=tags) as run:
+        if not run.complete:
+            pretrain(cfg, run)
+    print(f"validation: {run.summary()['validation']}\nPromptNet: {run.path('promptnet')}", flush=True)
+
+
+def pretrain(cfg: DictConfig, run: Run) -> None:
+    base = build(cfg.base)
+    torch.manual_seed(cfg.seed)
+    promptnet = build(cfg.promptnet)(
+        base.unet,
+        vision_width=base.image_encoder.config.hidden_size,
+        text_width=base.text_encoder.config.hidden_size,
+    )
+    module = build(cfg.learning)(base=base, promptnet=promptnet, seed=cfg.seed)
+    data = build(cfg.data)
+    validation = train(
+        module,
+        data,
+        folder=run.folder,
+        log=run.log,
+        show=preview(cfg, run, base, promptnet, data),
+        resume=cfg.resume,
+        **build(cfg.trainer),
+    )
+    promptnet.save(run.path("promptnet"))
+    run.finish({"validation": validation, "steps": cfg.trainer.steps})
+
+
+def preview(cfg: DictConfig, run: Run, base, promptnet, data) -> Callable[[int], None]:
+    """Saves what PromptNet makes of the first validation photos: photo, then "a photo of S*" with two seeds."""
+    photos = torch.stack([data.validation[index] for index in range(6)])
+    sampler: Sampler = build(cfg.preview)
+
+    def show(step: int) -> None:
+        rows = []
+        for photo in photos.to(next(promptnet.parameters()).device):
+            person = Personal(Tuned(base, promptnet), photo[None], sampler, None)
+            rows.append([to_picture(x.cpu()) for x in (photo, *person(cfg.learning.prompt, [0, 1]))])
+        save_png(run.path(f"images/step-{step:07d}.png"), image_grid(rows), {"step": step})
+
+    return show
+
+
+if __name__ == "__main__":
+    main()
