@@ -137,8 +137,8 @@ def load_base(
     dtype: of the weights in memory, "float32", "float16" or "bfloat16", however they are stored.
     sha256: digests of local files by their path in the folder; checked before anything is read.
     A file vocabulary.txt in the folder lists the words that prompts may use.
-    Raises FileNotFoundError for a folder that is missing, OSError for a part that cannot be read, and ValueError
-    for weights that lack a tensor or have another digest.
+    Raises FileNotFoundError for a folder that is missing, OSError for a part that cannot be read, and
+    ValueError for weights that lack a tensor or have another digest.
     """
     if dtype not in ("float32", "float16", "bfloat16"):
         raise ValueError(f'dtype ({dtype!r}) must be "float32", "float16" or "bfloat16"')
@@ -196,8 +196,8 @@ def _read_part(part: Any, source: str, subfolder: str, **kwargs: Any) -> Any:
         return part.from_pretrained(source, subfolder=subfolder, **kwargs)
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise OSError(
-            f"cannot read {subfolder or part.__name__} of {source}: its files are missing, damaged, foreign or out "
-            f"of reach; restore them, with the weights as safetensors ({_first_sentence(error)})"
+            f"cannot read {subfolder or part.__name__} of {source}: its files are missing, damaged, foreign or "
+            f"out of reach; restore them, with the weights as safetensors ({_first_sentence(error)})"
         ) from error
 
 
