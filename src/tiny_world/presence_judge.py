@@ -22,7 +22,7 @@ BATCH = 64  # faces, and as many non-faces
 NAME = "presence"
 
 
-def new_presence_net() -> nn.Module:
+def new_presence_net() -> nn.Sequential:
     """[B, 3, 112, 112] in [-1, 1] -> logits [B, 1]."""
     return nn.Sequential(ConvRecogniser(out=16, width=12), nn.ReLU(), nn.Linear(16, 1))
 
@@ -132,7 +132,8 @@ def train_presence_judge(cache: Path, *, steps: int = 600, seed: int = 1) -> dic
 def export_presence_judge(cache: Path, path: Path) -> dict[str, float]:
     """Write the net as ONNX, its threshold moved to 0: half-way, on calibration people, between the logit that 1 % of
     the worn faces stay below and the one that 1 % of the worn non-faces exceed."""
-    net = averaged(new_presence_net(), cache / f"{NAME}.pt")
+    net = new_presence_net()
+    averaged(net, cache / f"{NAME}.pt")
     people = SPLITS["calibration"][:400]
     drawn = [tiny_drawing.draw(tiny_faces.person(s), scene_for(s)) for s in people]
     images = torch.stack([to_tensor(picture) for picture, _ in drawn])

@@ -63,7 +63,7 @@ def build_tokenizer() -> Tokenizer:
 
 
 def _merges(words: Iterable[str]) -> list[tuple[str, str]]:
-    """Byte-pair training to the end: join the commonest pair (the first by alphabet of several) till words are whole."""
+    """Byte-pair training to the end: join the commonest pair (or the first by alphabet) till words are whole."""
     spelt = [[*word[:-1], word[-1] + _LAST] for word in words]
     merges: list[tuple[str, str]] = []
     while pairs := Counter(pair for pieces in spelt for pair in pairwise(pieces)):
