@@ -142,6 +142,8 @@ def export_presence_judge(cache: Path, path: Path) -> dict[str, float]:
     empty = torch.cat([ruined(images, masks, generator), backgrounds(SPLITS["calibration"][400:450])])
     faces, others = (net(fitted(corrupt(x, generator)))[:, 0] for x in (images, empty))
     low, high = float(faces.quantile(0.01)), float(others.quantile(0.99))
-    net[-1].bias -= (low + high) / 2
+    last = net[-1]
+    assert isinstance(last, nn.Linear)
+    last.bias.sub_((low + high) / 2)
     write_onnx(net, path)
     return {"face_logit_1_percent": low, "non_face_logit_99_percent": high}
