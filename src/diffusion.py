@@ -56,9 +56,7 @@ class Schedule:
             raise ValueError(f"num_steps ({num_steps}) must be in [1, {total}]")
         visited = [i * (total // num_steps) + steps_offset for i in reversed(range(num_steps))]
         if visited[0] >= total:
-            raise ValueError(
-                f"num_steps ({num_steps}) with steps_offset {steps_offset} runs past {total} timesteps"
-            )
+            raise ValueError(f"num_steps ({num_steps}) with steps_offset {steps_offset} runs past {total} timesteps")
         visited = [t for t in visited if start is None or t <= start]
         if not visited:
             raise ValueError(f"start ({start}) leaves no timestep to sample; the lowest is {steps_offset}")
@@ -147,9 +145,7 @@ def renoise(
         raise ValueError(f"fusion_eta ({fusion_eta}) must be in [0, 1]")
     alpha_bar, alpha_bar_prev = schedule.alpha_bar_at(t), schedule.alpha_bar_at(t_prev)
     if alpha_bar_prev >= 1:
-        raise ValueError(
-            f"alpha_bar ({alpha_bar_prev}) at t_prev = {t_prev} must be below 1: skip the fusion stage"
-        )
+        raise ValueError(f"alpha_bar ({alpha_bar_prev}) at t_prev = {t_prev} must be below 1: skip the fusion stage")
     sigma = fusion_eta * _posterior_std(alpha_bar, alpha_bar_prev)
     drift = sigma**2 * math.sqrt(1 - alpha_bar) / (1 - alpha_bar_prev)
     spread = sigma * math.sqrt((1 - alpha_bar) * (2 - 2 * alpha_bar_prev - sigma**2)) / (1 - alpha_bar_prev)

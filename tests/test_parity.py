@@ -29,9 +29,7 @@ def relative(ours: Tensor, recorded: Tensor) -> float:
 def case(path: str, name: str) -> dict[str, Tensor]:
     """The tensors of one recorded case, without its name."""
     tensors = load_file(OFFICIAL / path)
-    return {
-        key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")
-    }
+    return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
 
 
 def ours(prompt: str) -> str:
@@ -168,9 +166,7 @@ def test_training_step(official, promptnet):
         eps=settings["eps"],
     )
     loss.backward()
-    gradients = {
-        key.removeprefix("grad."): value for key, value in recorded.items() if key.startswith("grad.")
-    }
+    gradients = {key.removeprefix("grad."): value for key, value in recorded.items() if key.startswith("grad.")}
     assert len(gradients) == 7
     for name, gradient in gradients.items():
         assert relative(promptnet.get_parameter(name).grad, gradient) < 1e-5, name

@@ -90,9 +90,7 @@ class TextToImage(nn.Module):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Images [B, 3, H, W], clamped to [-1, 1], of scaled latents [B, C, h, w]."""
-        return self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample.clamp(
-            -1, 1
-        )
+        return self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample.clamp(-1, 1)
 
     def see(self, image: Tensor) -> Tensor:
         """All tokens [B, N, Dv] of the image encoder before its last norm; image [B, 3, H, W] in [-1, 1]."""
@@ -167,15 +165,11 @@ def check_sha256(folder: Path, digests: Mapping[str, str]) -> None:
     """Raise FileNotFoundError or ValueError unless each file of the folder has its SHA-256 (hexadecimal)."""
     for name, digest in digests.items():
         if not (folder / name).is_file():
-            raise FileNotFoundError(
-                f"{folder / name} is missing; restore it from the repository or build it again"
-            )
+            raise FileNotFoundError(f"{folder / name} is missing; restore it from the repository or build it again")
         with (folder / name).open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != digest:
-            raise ValueError(
-                f"{folder / name} has SHA-256 {found}, not {digest}: it is damaged or foreign; restore it"
-            )
+            raise ValueError(f"{folder / name} has SHA-256 {found}, not {digest}: it is damaged or foreign; restore it")
 
 
 def _check_source(source: str | Path) -> None:
@@ -196,21 +190,17 @@ def _read_part(part: Any, source: str, subfolder: str, **kwargs: Any) -> Any:
         return part.from_pretrained(source, subfolder=subfolder, **kwargs)
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise OSError(
-            f"cannot read {subfolder or part.__name__} of {source}: its files are missing, damaged, foreign or "
+            f"cannot read {subfolder or part.__name__} of {source}: its files are missing, damaged or foreign, or "
             f"out of reach; restore them, with the weights as safetensors ({_first_sentence(error)})"
         ) from error
 
 
 def _read_weights(part: Any, source: str, subfolder: str, **kwargs: Any) -> Any:
     """_read_part for a network; ValueError unless every tensor of it was in the file."""
-    net, report = _read_part(
-        part, source, subfolder, use_safetensors=True, output_loading_info=True, **kwargs
-    )
+    net, report = _read_part(part, source, subfolder, use_safetensors=True, output_loading_info=True, **kwargs)
     absent = [*report["missing_keys"], *report["mismatched_keys"]]
     if absent:
-        raise ValueError(
-            f"the weights of {source}/{subfolder} lack {len(absent)} tensors, such as {absent[0]}"
-        )
+        raise ValueError(f"the weights of {source}/{subfolder} lack {len(absent)} tensors, such as {absent[0]}")
     return net
 
 

@@ -56,9 +56,7 @@ class PromptNet(nn.Module):
     def __init__(self, unet: UNet2DConditionModel, config: Mapping[str, Any]) -> None:
         super().__init__()
         if unet.mid_block is None or unet.config.class_embed_type is not None:
-            raise ValueError(
-                "the U-Net must have a middle block and no class embedding to become a PromptNet"
-            )
+            raise ValueError("the U-Net must have a middle block and no class embedding to become a PromptNet")
         self.config = dict(config)
         self.gradient_checkpointing = False
         self.conv_in = copy.deepcopy(unet.conv_in)
@@ -148,13 +146,9 @@ class PromptNet(nn.Module):
             net = cls(_encoder_shell(config), config)
         expected = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
         found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-        wrong = sorted(
-            name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
-        )
+        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         if wrong:
-            raise ValueError(
-                f"{folder} does not hold this PromptNet: {len(wrong)} tensors differ, first {wrong[0]}"
-            )
+            raise ValueError(f"{folder} does not hold this PromptNet: {len(wrong)} tensors differ, first {wrong[0]}")
         # copies: what safetensors reads is a view of the file, which may be written over
         copies = {name: tensor.to(torch.float32, copy=True) for name, tensor in weights.items()}
         net.load_state_dict(copies, strict=True, assign=True)
@@ -164,9 +158,7 @@ class PromptNet(nn.Module):
         """Write config.json and the weights as safetensors, in `dtype` (None: as they are)."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {
-            name: tensor.detach().to(dtype=dtype).contiguous() for name, tensor in self.state_dict().items()
-        }
+        tensors = {name: tensor.detach().to(dtype=dtype).contiguous() for name, tensor in self.state_dict().items()}
         (folder / CONFIG).write_text(json.dumps(self.config, indent=2, sort_keys=True) + "\n")
         save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
 
@@ -182,9 +174,7 @@ class PromptNet(nn.Module):
         x_t, x_ref: [B, C, h, w], noisy latents and the photo's latents. t: timestep, int, 0-dim or [B].
         vision: [B, N, Dv], the image encoder's tokens of the photo.
         """
-        assert x_t.shape == x_ref.shape and len(vision) == len(x_ref), (
-            "x_t, x_ref and vision must be of one batch"
-        )
+        assert x_t.shape == x_ref.shape and len(vision) == len(x_ref), "x_t, x_ref and vision must be of one batch"
         time = torch.as_tensor(t, device=x_ref.device).expand(len(x_ref))
         time_state = self.time_embedding(self.time_proj(time).to(x_ref.dtype))
         states = self.vision_embedding(vision)
@@ -208,9 +198,7 @@ def _encoder_shell(config: Mapping[str, Any]) -> UNet2DConditionModel:
     """A U-Net whose encoder half is the configured one; its decoder half is a stand-in that is never used."""
     known = inspect.signature(UNet2DConditionModel.__init__).parameters
     accepted = {key: value for key, value in config.items() if key in known}
-    return UNet2DConditionModel(
-        **accepted | {"up_block_types": ["UpBlock2D"] * len(config["down_block_types"])}
-    )
+    return UNet2DConditionModel(**accepted | {"up_block_types": ["UpBlock2D"] * len(config["down_block_types"])})
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -224,6 +212,4 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             return config, torch.load(weights, map_location="cpu", weights_only=True)
         return config, load_file(weights)
     except (json.JSONDecodeError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(
-            f"the PromptNet at {folder} is damaged; fetch or build it again ({error})"
-        ) from error
+        raise ValueError(f"the PromptNet at {folder} is damaged; fetch or build it again ({error})") from error

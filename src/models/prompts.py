@@ -46,9 +46,7 @@ def encode(
         pseudo = pseudo.expand(len(prompts), -1, -1)
     if (pseudo is not None) != any(PLACEHOLDER in prompt for prompt in prompts):
         given = "without a pseudo-word for it" if pseudo is None else "although a pseudo-word is given"
-        raise ValueError(
-            f"prompts ({prompts}) must hold {PLACEHOLDER} exactly where pseudo is passed; here {given}"
-        )
+        raise ValueError(f"prompts ({prompts}) must hold {PLACEHOLDER} exactly where pseudo is passed; here {given}")
     tokens = 1 if pseudo is None else pseudo.shape[1]
     ids, positions = _token_ids(prompts, tokenizer, _max_length(text_encoder, tokenizer), tokens, pad)
     text_model = _text_model(text_encoder)
@@ -92,9 +90,7 @@ def _token_ids(
         rows.append(row + [tokenizer.pad_token_id] * (max_length - len(row) if pad else 0))
         positions.append(None if tail is None else 1 + len(head))
     if len({len(row) for row in rows}) > 1:
-        raise ValueError(
-            f"prompts ({list(prompts)}) must have one length to be encoded together without pads"
-        )
+        raise ValueError(f"prompts ({list(prompts)}) must have one length to be encoded together without pads")
     return torch.tensor(rows), positions
 
 
@@ -102,9 +98,7 @@ def _split(prompt: str, tokenizer: CLIPTokenizer) -> tuple[list[int], list[int] 
     """Token ids before and after S*; the latter is None without S*. Special tokens are not added."""
     parts = prompt.split(PLACEHOLDER)
     if len(parts) > 2:
-        raise ValueError(
-            f'prompt "{prompt}" must hold the placeholder {PLACEHOLDER} once, not {len(parts) - 1} times'
-        )
+        raise ValueError(f'prompt "{prompt}" must hold the placeholder {PLACEHOLDER} once, not {len(parts) - 1} times')
     head, *tail = (tokenizer(part, add_special_tokens=False).input_ids for part in parts)
     return head, tail[0] if tail else None
 
@@ -155,9 +149,7 @@ def check_prompt(
     and use known words only (lower case; None: any word).
     """
     if not prompt.strip():
-        raise ValueError(
-            f'the prompt is empty; write one with the placeholder, such as "a photo of {PLACEHOLDER}"'
-        )
+        raise ValueError(f'the prompt is empty; write one with the placeholder, such as "a photo of {PLACEHOLDER}"')
     if prompt.count(PLACEHOLDER) != 1:
         raise ValueError(
             f'prompt "{prompt}" holds the placeholder {PLACEHOLDER} {prompt.count(PLACEHOLDER)} times; '
@@ -184,10 +176,6 @@ def _check_words(prompt: str, known_words: Collection[str]) -> None:
     unknown = [word for word in dict.fromkeys(words) if word not in known_words]
     if not unknown:
         return
-    nearest = [
-        (word, difflib.get_close_matches(word, sorted(known_words), n=3, cutoff=0.5)) for word in unknown
-    ]
+    nearest = [(word, difflib.get_close_matches(word, sorted(known_words), n=3, cutoff=0.5)) for word in unknown]
     hints = ", ".join(f'"{word}" (nearest: {", ".join(near) or "none"})' for word, near in nearest)
-    raise ValueError(
-        f'prompt "{prompt}" has words that this base was not trained on: {hints}; use known words'
-    )
+    raise ValueError(f'prompt "{prompt}" has words that this base was not trained on: {hints}; use known words')
