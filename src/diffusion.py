@@ -128,7 +128,7 @@ def ddim_step(
     alpha_bar, alpha_bar_prev = schedule.alpha_bar_at(t), schedule.alpha_bar_at(t_prev)
     sigma = eta * _posterior_std(alpha_bar, alpha_bar_prev)
     x_0 = (x - math.sqrt(1 - alpha_bar) * eps) / math.sqrt(alpha_bar)
-    x_prev = math.sqrt(alpha_bar_prev) * x_0 + math.sqrt(1 - alpha_bar_prev - sigma**2) * eps
+    x_prev = math.sqrt(alpha_bar_prev) * x_0 + math.sqrt(max(1 - alpha_bar_prev - sigma**2, 0)) * eps
     return x_prev + sigma * randn_like(x) if eta > 0 else x_prev
 
 

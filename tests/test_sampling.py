@@ -69,6 +69,14 @@ def test_guided_noise_asks_once_for_all_conditions_and_needs_one():
         guided_noise(noise, double(1, 2), torch.tensor(0), [])
 
 
+def test_several_photos_share_the_guidance_by_their_weights():
+    """sum_k (s_k / sum_j s_j) guided(c_k) is one list of terms, with the weights w s_k / sum_j s_j."""
+    x, t, photos = double(2, 4), torch.tensor(3), [Condition("S*", 0, 0.6), Condition("a photo of S*", 1, 0.6)]
+    each = [guided_noise(linear_noise, x, t, [(photo, 7.0)]) for photo in photos]
+    together = guided_noise(linear_noise, x, t, [(photos[0], 7.0 * 3 / 5), (photos[1], 7.0 * 2 / 5)])
+    torch.testing.assert_close(together, (3 * each[0] + 2 * each[1]) / 5, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("eta", [0.0, 0.7])
 @pytest.mark.parametrize("num_steps", [7, 50])
 def test_without_fusion_the_sampler_is_diffusers_ddim(num_steps, eta):

@@ -175,7 +175,7 @@ def check_sha256(folder: Path, digests: Mapping[str, str]) -> None:
 def _check_source(source: str | Path) -> None:
     """A local folder must exist; "owner/name" may be one on the hub."""
     parts = str(source).split("/")
-    hub_id = len(parts) == 2 and all(parts) and parts[0] not in (".", "..", "~")
+    hub_id = len(parts) == 2 and all(parts) and parts[0] != "~" and not Path(parts[0]).exists()
     if not Path(source).is_dir() and not hub_id:
         raise FileNotFoundError(
             f"no base model at {source}: give a folder in diffusers format or a hub id such as owner/name"

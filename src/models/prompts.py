@@ -30,13 +30,12 @@ def encode(
     prompts: B prompts with or without S*; "" is the unconditional one. A single one is repeated for every
         pseudo.
     pseudo: [B, K, D] or [1, K, D] pseudo-tokens, which replace the (token + position) embedding of S*; a row
-        whose prompt has no S* does not use its own. None where no prompt has S*.
+        whose prompt has no S* does not use its own. It may be None where no prompt has S*.
     gamma: multiplies the output text state at the first pseudo-token; a number or [B].
     pad: True fills up to the tokenizer's model_max_length. The words after S* keep their own positions then,
         and K - 1 pads are lost. False gives [BOS, ..., EOS], one length for all, in which S* takes K
         positions, as in the authors' training.
-    Raises ValueError for a prompt that is too long or holds S* twice, or where S* and pseudo do not go
-    together.
+    Raises ValueError for a prompt that is too long, holds S* twice, or holds S* where pseudo is None.
     """
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     if pseudo is not None:
@@ -44,9 +43,8 @@ def encode(
         prompts = prompts * len(pseudo) if len(prompts) == 1 else prompts
         assert len(pseudo) in (1, len(prompts)), f"{len(pseudo)} pseudo-words for {len(prompts)} prompts"
         pseudo = pseudo.expand(len(prompts), -1, -1)
-    if (pseudo is not None) != any(PLACEHOLDER in prompt for prompt in prompts):
-        given = "without a pseudo-word for it" if pseudo is None else "although a pseudo-word is given"
-        raise ValueError(f"prompts ({prompts}) must hold {PLACEHOLDER} exactly where pseudo is passed; here {given}")
+    elif any(PLACEHOLDER in prompt for prompt in prompts):
+        raise ValueError(f"prompts ({prompts}) hold {PLACEHOLDER}: pass the pseudo-word that it stands for")
     tokens = 1 if pseudo is None else pseudo.shape[1]
     ids, positions = _token_ids(prompts, tokenizer, _max_length(text_encoder, tokenizer), tokens, pad)
     text_model = _text_model(text_encoder)
@@ -79,9 +77,10 @@ def _token_ids(
     prompts: Sequence[str], tokenizer: CLIPTokenizer, max_length: int, tokens: int, pad: bool
 ) -> tuple[Tensor, list[int | None]]:
     """ids [B, L] and, for each prompt, the position of S* (None without it)."""
+    parts = {prompt: _split(prompt, tokenizer) for prompt in dict.fromkeys(prompts)}
     rows, positions = [], []
     for prompt in prompts:
-        head, tail = _split(prompt, tokenizer)
+        head, tail = parts[prompt]
         length = 2 + len(head) + (0 if tail is None else tokens + len(tail))
         if length > max_length:
             raise ValueError(f'prompt "{prompt}" takes {length} of {max_length} tokens and must be shortened')

@@ -148,6 +148,9 @@ def test_the_image_encoder_may_come_from_elsewhere(tiny_base, tiny_base_folder, 
 def test_a_missing_folder_is_named_with_the_remedy(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no base model at .*nowhere: give a folder"):
         load_base(tmp_path / "nowhere")
+    for name in ("nowhere", "src/nowhere", "../nowhere", "~/nowhere"):
+        with pytest.raises(FileNotFoundError, match="no base model at"):
+            load_base(name)
 
 
 def test_weights_that_lack_a_tensor_are_refused(tiny_base_folder, tmp_path):

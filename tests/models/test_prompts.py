@@ -159,11 +159,10 @@ def test_the_hook_is_gone_afterwards(tiny_base, encode_with):
     torch.testing.assert_close(encode_with([GENERIC]), before, rtol=0, atol=0)
 
 
-def test_placeholder_and_pseudo_word_go_together(tiny_base, encode_with):
-    with pytest.raises(ValueError, match="without a pseudo-word"):
+def test_a_placeholder_needs_its_pseudo_word_and_other_prompts_do_not_use_it(tiny_base, encode_with):
+    torch.testing.assert_close(encode_with([GENERIC], pseudo_word(tiny_base)), encode_with([GENERIC]))
+    with pytest.raises(ValueError, match="pass the pseudo-word"):
         encode_with([PROMPT])
-    with pytest.raises(ValueError, match="although a pseudo-word is given"):
-        encode_with([GENERIC], pseudo_word(tiny_base))
     with pytest.raises(ValueError, match="once, not 2 times"):
         encode_with(["S* and S*"], pseudo_word(tiny_base))
 
