@@ -34,9 +34,7 @@ class Gate:
     details: dict[str, Any]
 
 
-def gate(
-    number: int, name: str, value: float, bound: float, details: dict[str, Any], *, at_least: bool = True
-) -> Gate:
+def gate(number: int, name: str, value: float, bound: float, details: dict[str, Any], *, at_least: bool = True) -> Gate:
     """A gate, judged: the bound itself still holds.
 
     Raises:

@@ -1,0 +1,121 @@
+"""Gates 4 and 5: does the U-Net read words where they stand, and does an over-fitted S* drown the text?
+
+Both look at what changes in the noise prediction, eps, when words change. x_t is the noised latent of the photo that
+the token was optimised on; t is spread evenly over the upper two thirds of the noise range, where layout and likeness
+are decided; prompts are padded, as when sampling.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from src.diffusion import add_noise
+from src.models.base import TextToImage
+from src.models.prompts import generic_prompt
+from src.tiny_world.gate import Gate, gate
+from src.tiny_world.inversion import PROMPT
+
+GENERIC = "a person"
+JOINT = ("a photo of S* wearing a red hat at the beach", "a photo of S* in a suit under the night sky")
+WORDS = (
+    "at the beach",
+    "in the snow",
+    "under the night sky",
+    "wearing a red hat",
+    "wearing a suit",
+    "wearing sunglasses",
+)
+
+
+def noisy(base: TextToImage, photo: Tensor, draws: int, seed: int) -> tuple[Tensor, Tensor]:
+    """x_t [draws, C, h, w] and t [draws] of a photo [1, 3, H, W]; t evenly over the upper two thirds."""
+    last = len(base.alpha_bar) - 1
+    t = torch.linspace((last + 1) / 3, last, draws).long()
+    x_0 = base.encode(photo).expand(draws, -1, -1, -1)
+    eps = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(seed))
+    return add_noise(x_0, eps, t, base.noise_levels), t
+
+
+def effect(eps: Tensor, without: Tensor) -> float:
+    """The mean norm of a change in eps; both [B, C, h, w]."""
+    return float((eps - without).flatten(1).norm(dim=1).mean())
+
+
+@torch.no_grad()
+def remaining_influence(
+    base: TextToImage, photo: Tensor, token: Tensor, prompt: str, *, draws: int = 24, seed: int = 0
+) -> dict[str, float]:
+    """What S* changes in eps, relative to gamma = 1, at lower gammas of both meanings ("position", "interpolate").
+
+    photo: [1, 3, H, W] in [-1, 1]; token: [1, 1, D]; prompt: with S*. The change is from the generic prompt.
+    """
+    x_t, t = noisy(base, photo, draws, seed)
+
+    def eps(text: Tensor) -> Tensor:
+        return base.predict_noise(x_t, t, text.expand(draws, -1, -1))
+
+    generic = base.text([generic_prompt(prompt, GENERIC)])
+    joint, without = base.text([prompt], token), eps(generic)
+    whole = max(effect(eps(joint), without), 1e-12)
+    left = {}
+    for gamma in (0.6, 0.3, 0.0):
+        left[f"position {gamma}"] = effect(eps(base.text([prompt], token, gamma=gamma)), without) / whole
+        left[f"interpolate {gamma}"] = effect(eps(torch.lerp(generic, joint, gamma)), without) / whole
+    return left
+
+
+def gamma_gate(base: TextToImage, photos: Tensor, tokens: Tensor, *, draws: int = 24, seed: int = 0) -> Gate:
+    """Gate 4: of the change that an optimised S* makes in eps, what remains at gamma = 0 at the position.
+
+    Mean over people and two prompts of |eps(0 S*, C) - eps(a person, C)| / |eps(S*, C) - eps(a person, C)|. Bound: at
+    most .6. Beside it stand gamma = .6 and .3, and interpolation, which is 0 at gamma = 0 by construction.
+    photos: [P, 3, H, W]; tokens: [P, 1, D], each optimised on its photo.
+    """
+    found = [
+        remaining_influence(base, photos[i : i + 1], tokens[i : i + 1], prompt, draws=draws, seed=seed + i)
+        for i in range(len(photos))
+        for prompt in JOINT
+    ]
+    mean = {name: sum(each[name] for each in found) / len(found) for name in found[0]}
+    each = [round(one["position 0.0"], 4) for one in found]
+    details = {"left": mean, "each": each, "people": len(photos), "prompts": list(JOINT)}
+    return gate(4, "gamma at the position: left at gamma = 0", mean["position 0.0"], 0.6, details, at_least=False)
+
+
+@torch.no_grad()
+def word_effects(
+    base: TextToImage, photo: Tensor, token: Tensor, words: str, *, draws: int = 16, seed: int = 0
+) -> tuple[float, float]:
+    """What `words` change in eps after S*, and after "a person". photo: [1, 3, H, W]; token: [1, 1, D]."""
+    x_t, t = noisy(base, photo, draws, seed)
+    generic = generic_prompt(PROMPT, GENERIC)
+    states = [
+        base.text([PROMPT], token),
+        base.text([f"{PROMPT} {words}"], token),
+        *base.text([generic, f"{generic} {words}"]).split(1),
+    ]
+    bare, said, generic_bare, generic_said = (
+        base.predict_noise(x_t, t, state.expand(draws, -1, -1)) for state in states
+    )
+    return effect(said, bare), effect(generic_said, generic_bare)
+
+
+def drowning_gate(base: TextToImage, photos: Tensor, tokens: Tensor, *, draws: int = 16, seed: int = 0) -> Gate:
+    """Gate 5: the effect on eps of words after an optimised S*, over that of the same words after "a person".
+
+    For each of six phrases the mean effect over people and draws after S* by that after "a person"; the gate is the
+    mean over phrases. Bound: at most .7. The photos show none of the phrases.
+    photos: [P, 3, H, W]; tokens: [P, 1, D], each optimised on its photo.
+    """
+    ratios = {}
+    for words in WORDS:
+        pairs = [
+            word_effects(base, photos[i : i + 1], tokens[i : i + 1], words, draws=draws, seed=seed + i)
+            for i in range(len(photos))
+        ]
+        after, generic = (sum(column) for column in zip(*pairs, strict=True))
+        ratios[words] = after / max(generic, 1e-12)
+    details = {"ratio": ratios, "people": len(photos)}
+    value = sum(ratios.values()) / len(ratios)
+    return gate(5, 'words after S*: effect over after "a person"', value, 0.7, details, at_least=False)
