@@ -35,7 +35,7 @@ def third_losses(
     "generic": "a photo of a person"; "promptnet" and "token": "a photo of S*" with PromptNet's S* and with the
     optimised one; all unpadded, as in PromptNet's training. photo: [1, 3, H, W]; token: [1, 1, D].
     """
-    generator = torch.Generator().manual_seed(3 * seed + third)
+    generator = torch.Generator().manual_seed(1_000_003 + 3 * seed + third)
     total = len(base.alpha_bar)
     t = torch.randint(third * total // 3, (third + 1) * total // 3, (draws,), generator=generator)
     x_0 = base.encode(photo).expand(draws, -1, -1, -1)

@@ -7,6 +7,8 @@ are decided; prompts are padded, as when sampling.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ from src.diffusion import add_noise
 from src.models.base import TextToImage
 from src.models.prompts import generic_prompt
 from src.tiny_world.gate import Gate, gate
-from src.tiny_world.inversion import PROMPT
+from src.tiny_world.inversion import PROMPT, noun_embedding
 
 GENERIC = "a person"
 JOINT = ("a photo of S* wearing a red hat at the beach", "a photo of S* in a suit under the night sky")
@@ -48,7 +50,8 @@ def remaining_influence(
 ) -> dict[str, float]:
     """What S* changes in eps, relative to gamma = 1, at lower gammas of both meanings ("position", "interpolate").
 
-    photo: [1, 3, H, W] in [-1, 1]; token: [1, 1, D]; prompt: with S*. The change is from the generic prompt.
+    photo: [1, 3, H, W] in [-1, 1]; token: [1, 1, D]; prompt: with S*. The change is from the generic prompt, and
+    "no S* at all" is what is left of it where S* is the word "person" at gamma = 0: the lack of a word, no leak.
     """
     x_t, t = noisy(base, photo, draws, seed)
 
@@ -62,7 +65,8 @@ def remaining_influence(
     for gamma in (0.6, 0.3, 0.0):
         left[f"position {gamma}"] = effect(eps(base.text([prompt], token, gamma=gamma)), without) / whole
         left[f"interpolate {gamma}"] = effect(eps(torch.lerp(generic, joint, gamma)), without) / whole
-    return left
+    nobody = base.text([prompt], noun_embedding(base), gamma=0.0)
+    return left | {"no S* at all": effect(eps(nobody), without) / whole}
 
 
 def gamma_gate(base: TextToImage, photos: Tensor, tokens: Tensor, *, draws: int = 24, seed: int = 0) -> Gate:
@@ -85,20 +89,16 @@ def gamma_gate(base: TextToImage, photos: Tensor, tokens: Tensor, *, draws: int 
 
 @torch.no_grad()
 def word_effects(
-    base: TextToImage, photo: Tensor, token: Tensor, words: str, *, draws: int = 16, seed: int = 0
-) -> tuple[float, float]:
-    """What `words` change in eps after S*, and after "a person". photo: [1, 3, H, W]; token: [1, 1, D]."""
+    base: TextToImage, photo: Tensor, token: Tensor, words: Sequence[str], *, draws: int = 16, seed: int = 0
+) -> tuple[list[float], list[float]]:
+    """What each of the `words` changes in eps after S*, and after "a person". photo: [1, 3, H, W]; token: [1, 1, D]."""
     x_t, t = noisy(base, photo, draws, seed)
-    generic = generic_prompt(PROMPT, GENERIC)
-    states = [
-        base.text([PROMPT], token),
-        base.text([f"{PROMPT} {words}"], token),
-        *base.text([generic, f"{generic} {words}"]).split(1),
-    ]
-    bare, said, generic_bare, generic_said = (
-        base.predict_noise(x_t, t, state.expand(draws, -1, -1)) for state in states
-    )
-    return effect(said, bare), effect(generic_said, generic_bare)
+    changes = []
+    for start, pseudo in ((PROMPT, token), (generic_prompt(PROMPT, GENERIC), None)):
+        texts = base.text([start, *(f"{start} {each}" for each in words)], pseudo)
+        bare, *said = (base.predict_noise(x_t, t, text.expand(draws, -1, -1)) for text in texts)
+        changes.append([effect(eps, bare) for eps in said])
+    return changes[0], changes[1]
 
 
 def drowning_gate(base: TextToImage, photos: Tensor, tokens: Tensor, *, draws: int = 16, seed: int = 0) -> Gate:
@@ -108,14 +108,13 @@ def drowning_gate(base: TextToImage, photos: Tensor, tokens: Tensor, *, draws: i
     mean over phrases. Bound: at most .7. The photos show none of the phrases.
     photos: [P, 3, H, W]; tokens: [P, 1, D], each optimised on its photo.
     """
-    ratios = {}
-    for words in WORDS:
-        pairs = [
-            word_effects(base, photos[i : i + 1], tokens[i : i + 1], words, draws=draws, seed=seed + i)
+    after, generic = torch.tensor(
+        [
+            word_effects(base, photos[i : i + 1], tokens[i : i + 1], WORDS, draws=draws, seed=seed + i)
             for i in range(len(photos))
         ]
-        after, generic = (sum(column) for column in zip(*pairs, strict=True))
-        ratios[words] = after / max(generic, 1e-12)
-    details = {"ratio": ratios, "people": len(photos)}
-    value = sum(ratios.values()) / len(ratios)
+    ).mean(0)
+    ratios = (after / generic.clamp(min=1e-12)).tolist()
+    details = {"ratio": dict(zip(WORDS, ratios, strict=True)), "people": len(photos)}
+    value = sum(ratios) / len(ratios)
     return gate(5, 'words after S*: effect over after "a person"', value, 0.7, details, at_least=False)

@@ -51,8 +51,11 @@ def write_manifest(
         "history": [*kept, *map(dict, history)],
     }
     beside = path.with_name(f".{MANIFEST}.tmp")
-    beside.write_text(json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    try:
+        beside.write_text(json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
     return manifest
 
 
@@ -64,9 +67,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ValueError: it cannot be read.
     """
     path = folder / MANIFEST
-    remedy = f"restore it with `git checkout -- {path}` or build the weights again with `{BUILD}`"
+    remedy = f"restore it with `git checkout -- {path}`, or build the weights again with `{BUILD} stage=all`"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: {remedy}")
+    remedy = f"delete it, then {remedy}"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -101,7 +105,7 @@ def check_manifest(folder: Path) -> dict[str, Any]:
     if foreign:
         raise ValueError(
             f"{folder / foreign[0]} is foreign, the manifest does not list it: remove it, "
-            f"or build the weights and their manifest again with `{BUILD}`"
+            f"or build the weights and their manifest again with `{BUILD} stage=all`"
         )
     return manifest
 

@@ -176,14 +176,16 @@ def test_words_change_nothing_for_a_unet_that_reads_what_stands_before_them(
     tiny_base: TextToImage, photo: Tensor
 ) -> None:
     token = inversion.noun_embedding(tiny_base)
-    changed = gates_words.word_effects(reading(tiny_base, [1, 2, 3, 4]), photo, token, "at the beach", draws=2)
-    assert changed == pytest.approx((0, 0), abs=1e-4)
+    changed = gates_words.word_effects(reading(tiny_base, [1, 2, 3, 4]), photo, token, ["at the beach"], draws=2)
+    assert changed == ([pytest.approx(0, abs=1e-4)], [pytest.approx(0, abs=1e-4)])
 
 
 def test_a_word_counts_after_s_as_it_does_after_the_noun_that_s_is(tiny_base: TextToImage, photo: Tensor) -> None:
     """With a U-Net that reads what stands at 4 and later, both effects are the norm of the text states' difference."""
     token = inversion.noun_embedding(tiny_base)
-    after, generic = gates_words.word_effects(reading(tiny_base, slice(4, None)), photo, token, "at the beach", draws=2)
+    (after,), (generic,) = gates_words.word_effects(
+        reading(tiny_base, slice(4, None)), photo, token, ["at the beach"], draws=2
+    )
     for found, texts in (
         (after, tiny_base.text(["a photo of S*", "a photo of S* at the beach"], token)),
         (generic, tiny_base.text(["a photo of a person", "a photo of a person at the beach"])),
