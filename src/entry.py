@@ -3,22 +3,21 @@
 import difflib
 import functools
 import inspect
-import json
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import hydra
 from huggingface_hub import try_to_load_from_cache
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from hydra.utils import get_method, instantiate
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 PACKAGE = Path(__file__).parent
 ALLOWED_TARGETS = ("src.", "torch.optim.", "builtins.list")  # what a configuration may build
@@ -33,17 +32,20 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
     def wrap(main: Callable[[DictConfig], None]) -> Callable[[], None]:
         @functools.wraps(main)
         def checked(cfg: DictConfig) -> None:
-            check_overrides(cfg, HydraConfig.get().overrides.task)
-            check_targets(cfg)
-            main(cfg)
+            try:
+                check_overrides(cfg, HydraConfig.get().overrides.task)
+                check_targets(cfg)
+                main(cfg)
+            except (ValueError, OSError, OmegaConfBaseException) as error:
+                sys.exit(f"error: {_one_line(error)}")
 
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on to us
             _quieten()
             try:
                 hydra.main(version_base="1.3", config_path="../conf", config_name=name)(checked)()
-            except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
-                sys.exit(f"error: {_sentence(error)}")
+            except (HydraException, OmegaConfBaseException) as error:
+                sys.exit(f"error: {_composition(error, name)}")
 
         return run
 
@@ -56,14 +58,30 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _sentence(error: BaseException) -> str:
-    """The innermost message, on one line."""
-    while error.__cause__ is not None and isinstance(error, HydraException):
-        error = error.__cause__
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def check_overrides(cfg: DictConfig, overrides: ListConfig | list[str]) -> None:
+def _composition(error: BaseException, name: str) -> str:
+    """What is wrong with the command line: an unknown choice, an unknown setting, or whatever else Hydra says."""
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        return f"{group}={choice}: there is no such {group}; choose one of {', '.join(error.options)}"
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ConfigKeyError | ConfigAttributeError):
+        cause = cause.__cause__
+    if cause is None:
+        return _one_line(error)
+    with hydra.initialize_config_dir(str(PACKAGE.parent / "conf"), version_base="1.3"):
+        return _unknown(str(cause.full_key), settings(hydra.compose(name)))
+
+
+def _unknown(setting: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(setting, known, n=1, cutoff=0.3)
+    return f"there is no setting {setting!r}" + (f"; the nearest is {near[0]!r}" if near else "")
+
+
+def check_overrides(cfg: DictConfig, overrides: Iterable[str]) -> None:
     """Refuse `+name=value`: it would add a setting that nothing reads. `+experiment=...` chooses a file.
 
     Raises:
@@ -72,51 +90,48 @@ def check_overrides(cfg: DictConfig, overrides: ListConfig | list[str]) -> None:
     for override in overrides:
         name = override.split("=", 1)[0]
         if name.startswith("+") and name != "+experiment":
-            known = list(settings(cfg))
-            near = difflib.get_close_matches(name.lstrip("+"), known, n=1, cutoff=0.3)
-            raise ValueError(
-                f"{override}: there is no setting {name.lstrip('+')!r}"
-                + (f"; the nearest is {near[0]!r}" if near else "")
-                + " (settings are changed without a '+')"
-            )
+            known = [setting for setting in settings(cfg) if setting != name.lstrip("+")]
+            raise ValueError(f"{override}: {_unknown(name.lstrip('+'), known)} (settings are changed without a '+')")
 
 
-def settings(cfg: Any, prefix: str = "") -> Iterator[str]:
+def settings(cfg: DictConfig) -> list[str]:
     """Dotted names of all settings."""
-    for key in cfg:
-        name = f"{prefix}{key}"
-        yield name
-        if not OmegaConf.is_missing(cfg, key) and OmegaConf.is_dict(cfg._get_node(key)) and cfg[key] is not None:
-            yield from settings(cfg[key], f"{name}.")
+    return list(_names(OmegaConf.to_container(cfg)))
 
 
-def check_targets(cfg: Any, where: str = "") -> None:
+def _names(node: Any, prefix: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _names(value, f"{prefix}{key}.")
+
+
+def check_targets(cfg: DictConfig) -> None:
     """Every `_target_` is allowed, exists, and takes the settings beside it.
 
     Raises:
         ValueError: naming the place and what does not fit.
     """
-    if OmegaConf.is_list(cfg):
-        for number, item in enumerate(cfg._iter_ex(resolve=False)):
-            check_targets(item, f"{where}[{number}]")
-    if not OmegaConf.is_dict(cfg) or cfg is None or cfg._is_none() or cfg._is_missing():
-        return
-    for key in cfg:
-        check_targets(cfg._get_node(key), f"{where}.{key}".lstrip("."))
-    target = cfg._get_node("_target_")
-    if target is not None:
-        _check_call(str(target._value()), {key for key in cfg if not str(key).startswith("_")}, where)
+    _check_node(OmegaConf.to_container(cfg), "")
 
 
-def _check_call(target: str, given: set[Any], where: str) -> None:
+def _check_node(node: Any, where: str) -> None:
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        _check_node(value, f"{where}.{key}".lstrip("."))
+    if isinstance(node, dict) and "_target_" in node:
+        _check_call(str(node["_target_"]), {str(key) for key in node if not str(key).startswith("_")}, where)
+
+
+def _check_call(target: str, given: set[str], where: str) -> None:
     if not target.startswith(ALLOWED_TARGETS):
         raise ValueError(
             f"{where}: _target_ {target!r} is not allowed: it must begin with {' or '.join(ALLOWED_TARGETS)}"
         )
-    takes = inspect.signature(get_method(target) if "." in target else target).parameters
+    takes = inspect.signature(get_method(target)).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in takes.values())
     for name in given - set(takes) if not open_ended else set():
-        near = difflib.get_close_matches(str(name), list(takes), n=1, cutoff=0.3)
+        near = difflib.get_close_matches(name, list(takes), n=1, cutoff=0.3)
         raise ValueError(
             f"{where}.{name}: {target} takes no {name!r}" + (f"; the nearest is {near[0]!r}" if near else "")
         )
@@ -130,14 +145,6 @@ def build(node: Any, **more: Any) -> Any:
 def plain(cfg: Any) -> Any:
     """Resolved plain data."""
     return OmegaConf.to_container(cfg, resolve=True)
-
-
-def manifest_digests(folder: str) -> dict[str, str]:
-    """File -> SHA-256 of a shipped weights folder."""
-    return {
-        name: entry["sha256"]
-        for name, entry in json.loads((Path(folder) / "manifest.json").read_text())["files"].items()
-    }
 
 
 def check_needs(cfg: DictConfig) -> None:

@@ -1,7 +1,5 @@
 """Your photo x prompts x seeds: `python -m src.personalise photo=me.png 'prompts=["a photo of S* at the beach"]'`."""
 
-from pathlib import Path
-
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -13,8 +11,7 @@ from src.results.digests import code_digest, digest, file_digest
 from src.results.grids import contact_sheet
 from src.results.runs import Run, open_run
 from src.results.store import save_png, to_picture
-from src.studies import CODE
-from src.tiny_world.manifest import check_manifest
+from src.studies import CODE, world_weights
 
 
 @command("personalise")
@@ -24,7 +21,7 @@ def main(cfg: DictConfig) -> None:
     prompts, paths = plain(cfg.prompts), plain(cfg.photo)
     if not prompts or cfg.seeds < 1:
         raise ValueError(f"prompts ({prompts}) must hold at least one prompt, and seeds ({cfg.seeds}) be at least 1")
-    weights = check_manifest(Path(cfg.world.weights)) if cfg.world.weights else {}
+    weights = world_weights(cfg)
     base = build(cfg.base)
     for prompt in prompts:
         check_prompt(prompt, base.tokenizer, base.known_words)

@@ -14,12 +14,27 @@ from src.methods.profusion import ProFusion, Sampler
 from src.metrics.score import score_folder
 from src.models.base import TextToImage
 from src.models.prompts import check_prompt
-from src.results.digests import code_digest, digest
+from src.results.digests import code_digest, digest, file_digest
 from src.results.runs import Run
 from src.results.study import Generate, Rows, Study
-from src.tiny_world.manifest import check_manifest
+from src.tiny_world.manifest import check_manifest, weights_digest
 
 CODE = ("diffusion.py", "sampling.py", "models", "data", "metrics", "learning", "methods", "results/study.py")
+
+
+def world_weights(cfg: DictConfig) -> dict[str, str]:
+    """What identifies the weights of a run's world; shipped ones are checked against their manifest first."""
+    if cfg.world.weights:
+        check_manifest(Path(cfg.world.weights))
+        return {"world": weights_digest(Path(cfg.world.weights))}
+    return base_weights(cfg)
+
+
+def base_weights(cfg: DictConfig) -> dict[str, str]:
+    """What identifies the base alone: the digests of a local folder's files, or the hub's name of it."""
+    source = Path(cfg.base.folder_or_hub_id)
+    files = sorted(source.rglob("*.safetensors")) if source.is_dir() else []
+    return {str(p.relative_to(source)): file_digest(p) for p in files} or {"base": str(source)}
 
 
 class Composed:
@@ -27,7 +42,7 @@ class Composed:
 
     def __init__(self, cfg: DictConfig):
         self.cfg, self.world = cfg, cfg.world
-        self.weights = check_manifest(Path(self.world.weights)) if self.world.weights else {}
+        self.weights = world_weights(cfg)
         self.code = code_digest(PACKAGE, CODE)
         every = [(family, prompt) for family, prompts in plain(cfg.prompt_set).items() for prompt in prompts]
         self.prompts = _alternating(every)[: cfg.prompts]

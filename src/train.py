@@ -1,7 +1,6 @@
 """Pre-train PromptNet on photos alone: `python -m src.train +experiment=tiny_pretrain`."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
@@ -14,25 +13,34 @@ from src.results.digests import code_digest, digest
 from src.results.grids import image_grid
 from src.results.runs import Run, open_run
 from src.results.store import save_png, to_picture
-from src.tiny_world.manifest import check_manifest
+from src.studies import base_weights
 
 
 @command("train")
 def main(cfg: DictConfig) -> None:
+    run = trained_promptnet(cfg)
+    print(f"validation: {run.summary()['validation']}\nPromptNet: {run.path('promptnet')}", flush=True)
+
+
+def trained_promptnet(cfg: DictConfig) -> Run:
+    """The finished run of this configuration: stored, continued, or made now."""
     check_needs(cfg)
-    weights = check_manifest(Path(cfg.world.weights), only=cfg.world.training_needs) if cfg.world.weights else {}
     settings = plain(cfg)
-    key = digest(
-        {name: value for name, value in settings.items() if name not in ("runs", "logger", "resume")},
-        weights=weights,
-        code=code_digest(PACKAGE, ("diffusion.py", "models", "data", "learning")),
-    )
+    own = {name: value for name, value in settings.items() if name not in ("runs", "logger", "resume", "judges")}
+    code = code_digest(PACKAGE, ("diffusion.py", "models", "data", "learning"))
     print(cfg.world.notice, flush=True)
-    tags = [cfg.world.name, cfg.learning.prompt]
-    with open_run(cfg.runs, "train", settings, key, logger=plain(cfg.logger), tags=tags) as run:
+    tags = [cfg.world.name, "pretrain"]
+    with open_run(
+        cfg.runs,
+        "train",
+        settings,
+        digest(own, weights=base_weights(cfg), code=code),
+        logger=plain(cfg.logger),
+        tags=tags,
+    ) as run:
         if not run.complete:
             pretrain(cfg, run)
-    print(f"validation: {run.summary()['validation']}\nPromptNet: {run.path('promptnet')}", flush=True)
+    return run
 
 
 def pretrain(cfg: DictConfig, run: Run) -> None:

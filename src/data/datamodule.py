@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 
 class StepBatches(Sampler[list[int]]):
-    """Batches of photo numbers for steps `first` to `steps` - 1; every epoch visits every photo once, newly shuffled."""
+    """Batches of photo numbers for steps `first` to `steps` - 1; each epoch visits every photo once, shuffled anew."""
 
     def __init__(self, photos: int, batch: int, *, steps: int, first: int = 0, seed: int = 0):
         if batch > photos:

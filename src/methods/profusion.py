@@ -45,16 +45,15 @@ class Sampler:
         for name in ("fusion_eta", "eta", "gamma"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"sampler.{name} ({getattr(self, name)}) must be in [0, 1]")
-        if self.steps < 1 or self.fusion_steps < 0:
-            raise ValueError(
-                f"sampler.steps ({self.steps}) must be at least 1, sampler.fusion_steps ({self.fusion_steps}) at least 0"
-            )
+        for name, least in (("steps", 1), ("fusion_steps", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"sampler.{name} ({getattr(self, name)}) must be at least {least}")
         unknown = set(self.guidance) - {"fusion", "joint", "text"}
         if unknown:
             raise ValueError(f"sampler.guidance ({sorted(unknown)[0]}) is unknown: it has fusion, joint and text")
 
     def terms(self, rows: Sequence[Mapping[str, Any]], prompt: str, shares: Sequence[float]) -> Terms:
-        """(condition, weight) for a prompt; a row that names S* is shared out among the photos (METHOD.md section 4)."""
+        """(condition, weight) for a prompt; a row that names S* is shared out among the photos (METHOD, section 4)."""
         terms: Terms = []
         for row in rows:
             text = {"joint": prompt, "generic": generic_prompt(prompt, self.generic)}.get(row["prompt"], row["prompt"])

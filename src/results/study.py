@@ -1,4 +1,4 @@
-"""A study: the same people, prompts and seeds under several methods, each side in a run of its own, all judged alike."""
+"""A study: the same people, prompts and seeds under several methods, each side in its own run, judged alike."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ def noise_seed(person: int | str, prompt: str, seed: int) -> int:
 class Study:
     """people x prompts x seeds. `prompts`: (family, prompt with S*). `photo(person)`: reference photos [P, 3, H, W].
 
-    `score(folder)`: the rows of folder/images.csv with a column for each judge. `identity`: what results depend on besides
-    the method, as plain data (judges, photos, sizes); weights and code: digests (see `digests.digest`).
+    `score(folder)`: the rows of folder/images.csv with a column for each judge. `identity`: what results depend on
+    besides the method, as plain data (judges, photos, sizes); weights and code: digests (see `digests.digest`).
     """
 
     root: Path

@@ -1,0 +1,28 @@
+# Two commands set everything up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: demo test test-all lint clean
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+demo: $(VENV)/.installed ## learn 8 people, draw them with and without the fusion stage, judge, compare
+	$(RUN) -m src.ablate ablation=no_fusion
+
+test: $(VENV)/.installed
+	$(RUN) -m pytest -m "not slow and not gpu"
+
+test-all: $(VENV)/.installed
+	$(RUN) -m pytest -m "not gpu"
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff check src tests
+	$(VENV)/bin/ruff format --check src tests
+	$(VENV)/bin/mypy
+
+clean: ## environment and caches; results in runs/ stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info

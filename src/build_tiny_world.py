@@ -1,0 +1,89 @@
+"""Make the embedded world from nothing, stage by stage, each resumable: `python -m src.build_tiny_world stage=vae`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+import torch
+from omegaconf import DictConfig
+
+from src.entry import PACKAGE, build, command
+from src.results.store import read_json, write_json
+from src.tiny_world import export, gates, generator, identity_judges, manifest, presence_judge, text_judges, vision
+from src.train import trained_promptnet
+
+WEIGHTS = PACKAGE / "tiny_world" / "weights"
+JUDGES = WEIGHTS / "judges"
+
+
+@command("build_tiny_world")
+def main(cfg: DictConfig) -> None:
+    cache = Path(cfg.cache).expanduser()
+    makers: dict[str, Callable[[], Any]] = {
+        "vae": lambda: generator.train_vae(cache, steps=cfg.steps.vae),
+        "base": lambda: generator.train_base(cache, steps=cfg.steps.base),
+        "vision": lambda: vision.train_vision(cache, steps=cfg.steps.vision),
+        "export": lambda: export_base(cache),
+        "judges": lambda: train_judges(cache, cfg.steps),
+        "promptnet": lambda: train_promptnet(),
+        "gates": lambda: measure(cfg),
+    }
+    if cfg.stage != "all" and cfg.stage not in makers:
+        raise ValueError(f"stage ({cfg.stage}) is unknown: it is one of {', '.join(makers)} or all")
+    for stage in makers if cfg.stage == "all" else [cfg.stage]:
+        report = makers[stage]()
+        reports = _reports(cache)
+        if report:
+            command_line = f"python -m src.build_tiny_world stage={stage}"
+            write_json(cache / "reports.json", reports | {stage: {"command": command_line, **report}})
+        if stage in ("export", "judges", "promptnet"):
+            manifest.write_manifest(WEIGHTS, _reports(cache), [])
+
+
+def _reports(cache: Path) -> dict[str, Any]:
+    path = cache / "reports.json"
+    return read_json(path) if path.exists() else {}
+
+
+def export_base(cache: Path) -> None:
+    """Base and example photos, from the checkpoints to the shipped folders."""
+    export.export_base(cache, WEIGHTS / "base")
+    export.export_examples(PACKAGE / "tiny_world" / "examples")
+
+
+def train_judges(cache: Path, steps: Any) -> dict[str, Any]:
+    """All judges, one after the other, and their export."""
+    report = {}
+    for name in text_judges.VISION:
+        report[name] = text_judges.train_text_judge(cache, name, steps=steps.text_judges)
+        text_judges.export_text_judge(cache, name, JUDGES / name)
+    for name in identity_judges.NETS:
+        report[name] = identity_judges.train_identity_judge(cache, name, steps=steps.identity_judges)
+        identity_judges.export_identity_judge(cache, name, JUDGES / f"{name}.onnx")
+    report["presence"] = presence_judge.train_presence_judge(cache, steps=steps.presence)
+    presence_judge.export_presence_judge(cache, JUDGES / "presence.onnx")
+    return report
+
+
+def train_promptnet() -> dict[str, Any]:
+    """The experiment tiny_pretrain on the exported base, and the export of its PromptNet."""
+    cfg = hydra.compose("train", ["+experiment=tiny_pretrain"])
+    run = trained_promptnet(cfg)
+    export.export_promptnet(run.path("promptnet"), WEIGHTS / "promptnet")
+    return {"experiment": "python -m src.train +experiment=tiny_pretrain", "seed": cfg.seed, **run.summary()}
+
+
+def measure(cfg: DictConfig) -> None:
+    """Print the gates and keep them in the manifest."""
+    manifest.check_manifest(WEIGHTS)
+    torch.manual_seed(0)
+    stages = manifest.read_manifest(WEIGHTS)["stages"]
+    finetune = build(cfg.method).keywords["finetune"]
+    rows = gates.run_gates(build(cfg.base), build(cfg.promptnet), JUDGES, finetune)
+    print(gates.print_gates(rows))
+    manifest.write_manifest(WEIGHTS, stages, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""From checkpoints to the shipped folders: the base as a diffusers pipeline in half precision, PromptNet, examples."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import nn
+
+from src.data import tiny_drawing, tiny_faces
+from src.data.tiny_captions import WORDS
+from src.models.promptnet import PromptNet
+from src.tiny_world import generator, vision
+from src.tiny_world.training import averaged
+
+_CLASSES = {
+    "vae": ["diffusers", "AutoencoderKL"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "image_encoder": ["transformers", "CLIPVisionModel"],
+}
+
+
+def export_base(cache: Path, folder: Path) -> None:
+    """Write the averaged weights of the stages vae, base and vision to `folder`, as diffusers and transformers do."""
+    tokenizer = generator.kept_tokenizer(cache)
+    net = nn.ModuleDict({"unet": generator.new_unet(), "text_encoder": generator.new_text_encoder(tokenizer)})
+    averaged(net, cache / "base.pt")
+    vae = generator.load_vae(cache)
+    vae.register_to_config(scaling_factor=round(generator.Latents(cache).scale, 5))
+    parts = {"vae": vae, **net, "image_encoder": vision.load_image_encoder(cache)}
+    for name, part in parts.items():
+        part.half().save_pretrained(folder / name)
+    tokenizer.save_pretrained(folder / "tokenizer")
+    generator.new_scheduler().save_pretrained(folder / "scheduler")
+    index = {"_class_name": "StableDiffusionPipeline", **_CLASSES}
+    index |= {"safety_checker": [None, None], "feature_extractor": [None, None], "requires_safety_checker": False}
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+    (folder / "vocabulary.txt").write_text("\n".join(WORDS) + "\n")
+
+
+def export_promptnet(trained: Path, folder: Path) -> None:
+    """Half precision copy of a PromptNet folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    PromptNet.load(trained).to(torch.float16).save(folder)
+
+
+def export_examples(folder: Path, count: int = 6) -> None:
+    """Photos of validation people to try `personalise` with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for person in tiny_faces.SPLITS["validation"][:count]:
+        pixels, _ = tiny_drawing.draw(tiny_faces.person(person), tiny_faces.reference_scene(person))
+        Image.fromarray(pixels).save(folder / f"person-{person}.png")

@@ -1,0 +1,64 @@
+"""Every configuration composes, and every `_target_` takes the settings beside it."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from src import entry
+
+CONF = Path(__file__).parents[1] / "conf"
+ROOTS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "quiet")
+GROUPS = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
+HOME = {"experiment": "train", "ablation": "ablate", "trainer": "train", "data": "train", "learning": "train"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def config_folder():
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_every_command_composes(root):
+    entry.check_targets(compose(root))
+
+
+@pytest.mark.parametrize("path", GROUPS, ids=str)
+def test_every_file_composes_and_binds(path):
+    group, name = path.parent.name, path.stem
+    root = HOME.get(group, "ablate")
+    cfg = compose(root, [f"+experiment={name}" if group == "experiment" else f"{group}={name}"])
+    entry.check_targets(cfg)
+    entry.plain(OmegaConf.masked_copy(cfg, [key for key in cfg if key not in ("photo", "hydra")]))
+
+
+@pytest.mark.parametrize("world", ["tiny", "sd2"])
+def test_the_command_line_wins_over_the_experiment(world):
+    assert compose("train", ["+experiment=ffhq_pretrain", f"world={world}"]).world.name == world
+
+
+def test_a_mistyped_target_argument_is_named():
+    cfg = compose("ablate", ["+sampler.stepz=3"])
+    with pytest.raises(ValueError, match=r"sampler\.stepz.*nearest is 'steps'"):
+        entry.check_targets(cfg)
+
+
+def test_a_foreign_target_is_refused():
+    cfg = compose("ablate", ["sampler._target_=os.system"])
+    with pytest.raises(ValueError, match="not allowed"):
+        entry.check_targets(cfg)
+
+
+def test_an_added_setting_is_refused_and_the_nearest_named():
+    cfg = compose("ablate", ["+peeple=3"])
+    with pytest.raises(ValueError, match="nearest is 'people'"):
+        entry.check_overrides(cfg, ["seeds=1", "+peeple=3"])
+
+
+@pytest.mark.parametrize("name", ["none", "no_fusion", "no_refinement", "no_finetune"])
+def test_an_ablation_changes_existing_settings_only(name):
+    cfg = compose("ablate", [f"ablation={name}"])
+    known = set(entry.settings(cfg))
+    assert set(cfg.ablation.change) <= known

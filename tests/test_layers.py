@@ -1,0 +1,65 @@
+"""Imports go strictly down, and every outside library has one owner: read from the source, not from memory."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[1] / "src"
+# what may import what of ours; an entry point (src/*.py) may import everything
+BELOW: dict[str, set[str]] = {
+    "diffusion": set(),
+    "sampling": {"diffusion"},
+    "models": {"diffusion", "sampling", "models"},
+    "data": {"diffusion", "sampling", "data"},
+    "metrics": {"diffusion", "sampling", "metrics"},
+    "learning": {"diffusion", "sampling", "models", "data", "metrics", "learning"},
+    "methods": {"diffusion", "sampling", "models", "data", "metrics", "learning", "methods"},
+    "results": {"diffusion", "sampling", "models", "data", "metrics", "results"},
+    "tiny_world": {"diffusion", "sampling", "models", "data", "metrics", "tiny_world"},
+}
+OWNERS = {
+    "diffusers": ("models/", "tiny_world/generator.py"),
+    "transformers": ("models/", "tiny_world/generator.py", "tiny_world/vision.py"),
+    "open_clip": ("metrics/text_similarity.py", "tiny_world/text_judges.py"),
+    "insightface": ("metrics/identity.py",),
+    "onnxruntime": ("metrics/identity.py",),
+    "wandb": ("results/runs.py",),
+    "hydra": ("entry.py", "build_tiny_world.py"),
+    "omegaconf": tuple(f"{p.stem}.py" for p in SRC.glob("*.py")),
+    "pytorch_lightning": ("learning/", "data/datamodule.py"),
+}
+FILES = sorted(SRC.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))
+def test_imports_go_down(path):
+    layer = path.relative_to(SRC).parts[0].removesuffix(".py")
+    ours = {name.split(".")[1] for name in imported(path) if name.startswith("src.")}
+    if layer in BELOW:
+        assert ours <= BELOW[layer], f"{path.name} reaches up or sideways: {ours - BELOW[layer]}"
+    else:
+        assert path.parent == SRC, f"{path} belongs to no layer"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))
+def test_every_library_has_its_owner(path):
+    place = path.relative_to(SRC).as_posix()
+    for name in {full.split(".")[0] for full in imported(path)} & set(OWNERS):
+        assert place.startswith(OWNERS[name]), f"{place} imports {name}, which belongs to {', '.join(OWNERS[name])}"
+
+
+def test_the_samplers_import_torch_alone():
+    for name in ("diffusion.py", "sampling.py"):
+        outside = {full.split(".")[0] for full in imported(SRC / name)} - {"src"}
+        assert outside <= {"torch", "collections", "dataclasses", "typing", "math"}
