@@ -88,7 +88,7 @@ def _moved(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, f
         judge: {"before": _mean([a[judge] for a in before]), "after": _mean([b[judge] for b in after])}
         for judge in before[0]
     }
-    return {"each": [round(d, 4) for d in each], "mean": _mean(each), "judges": means}
+    return {"each": each, "mean": _mean(each), "judges": means}
 
 
 def _mean(values: Sequence[float]) -> float:
