@@ -9,7 +9,8 @@ from typing import Any
 
 # what would reach a gate that is missed; printed below the table
 REMEDIES = {
-    1: "train the autoencoder longer (stage=vae), or give its full-resolution level more channels",
+    1: "train the autoencoder longer (stage=vae), with more weight on eyes and marks, or with more channels at its "
+    "full-resolution level",
     2: "train the judges longer, with blur as strong as the autoencoder's",
     3: "train the base longer (stage=base); colours and small things are learned last",
     4: "train the base longer on captions whose end token and pads are hidden; until then gamma at the position is "

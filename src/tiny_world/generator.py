@@ -58,7 +58,16 @@ def train_vae(cache: Path, *, steps: int, seed: int = 1) -> dict[str, Any]:
         psnr = -10 * torch.log10(F.mse_loss(error, torch.zeros_like(error)) / 4)
         return total, {"psnr": psnr.detach(), "kl": kl.detach()}
 
-    return fit(new_vae(), loss, checkpoint=cache / "vae.pt", steps=steps, peak_lr=1.5e-3, seed=seed, weight_decay=0.0)
+    return fit(
+        new_vae(),
+        loss,
+        checkpoint=cache / "vae.pt",
+        steps=steps,
+        peak_lr=1.5e-3,
+        seed=seed,
+        ema_decay=0.995,
+        weight_decay=0.0,
+    )
 
 
 def load_vae(cache: Path) -> nn.Module:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 SAVE_EVERY = 250  # steps
 LOG_EVERY = 50
@@ -42,7 +42,7 @@ def fit(
     `loss` draws all its randomness from the generator it is given, a pure function of (seed, step): a run that was
     stopped ends as one that was not. Returns steps, wall seconds and the last losses, for the manifest.
     """
-    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
+    average = AveragedModel(net, multi_avg_fn=_moving_average(ema_decay), use_buffers=True)
     optimizer = torch.optim.AdamW(net.parameters(), lr=peak_lr, betas=(0.9, 0.99), weight_decay=weight_decay)
     state = _resume(checkpoint, net, average, optimizer)
     net.train()
@@ -72,6 +72,21 @@ def fit(
     net.load_state_dict(average.module.state_dict())
     net.eval()
     return {"steps": state["step"], "wall_s": round(state["wall_s"]), "seed": seed, "last": state["log"]}
+
+
+def _moving_average(decay: float) -> Callable[..., None]:
+    """An exponential moving average that forgets the first steps: its decay rises to `decay` as (1 + n) / (10 + n)."""
+
+    @torch.no_grad()
+    def update(averages: Sequence[Tensor], values: Sequence[Tensor], number: Tensor) -> None:
+        keep = min(decay, (1 + float(number)) / (10 + float(number)))
+        for average, value in zip(averages, values, strict=True):
+            if average.is_floating_point():
+                average.lerp_(value, 1 - keep)
+            else:
+                average.copy_(value)
+
+    return update
 
 
 def _save(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: dict) -> None:

@@ -65,6 +65,12 @@ def test_a_perfect_vae_keeps_every_detail_and_a_blur_none(without: Callable) -> 
     assert gates_generator.survival(blurred, shown, hidden).max() < gates_generator.KEPT
 
 
+def test_the_hue_of_an_iris_is_told_by_what_keeps_it_and_not_by_what_turns_it() -> None:
+    pairs = gates_generator.detail_pairs(PEOPLE, gates_generator._grey_iris)
+    assert gates_generator.colour_correlation(lambda x: x / 2 + 0.3, *pairs) == pytest.approx(1, abs=1e-4)
+    assert gates_generator.colour_correlation(lambda x: -x, *pairs) == pytest.approx(-1, abs=1e-4)
+
+
 def test_a_mark_that_a_beard_hides_is_not_asked_for() -> None:
     scene = tiny_faces.reference_scene(0)
     bare = replace(tiny_faces.person(0), mark=(62, 28, 24), mark_at="chin", beard="none")

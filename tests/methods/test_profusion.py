@@ -1,0 +1,135 @@
+"""ProFusion as data: what its rows mean, what a step costs, and that learning touches only what it should."""
+
+import pytest
+import torch
+
+from src.learning.finetune import Finetune
+from src.methods.profusion import ProFusion, Sampler
+from src.models.personal import PersonalNoise, attention_projections
+from src.models.promptnet import PromptNet
+from src.sampling import NULL, Condition
+
+JOINT = [{"prompt": "joint", "weight": "fusion", "faded": True}]
+SEPARATE = [{"prompt": "joint", "weight": "joint"}, {"prompt": "generic", "weight": "text"}]
+GUIDANCE = {"fusion": 3.0, "joint": 2.0, "text": 1.5}
+PROMPT = "a photo of S* wearing a red hat"
+
+
+def sampler(**changes) -> Sampler:
+    return Sampler(**{"steps": 3, "joint": JOINT, "separate": SEPARATE, "guidance": GUIDANCE, **changes})
+
+
+@pytest.fixture(scope="module")
+def promptnet(tiny_base):
+    torch.manual_seed(1)
+    return PromptNet.from_unet(tiny_base.unet, vision_width=48, text_width=32, pseudo_channels=4)
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2)) * 2 - 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "per_step"),
+    [
+        ({}, 5),
+        ({"fusion_steps": 2}, 7),
+        ({"fusion_steps": 0}, 3),
+        ({"fusion_steps": 0, "separate": [{"prompt": "joint", "weight": "joint"}]}, 2),
+        ({"separate": JOINT}, 4),
+        ({"guidance": {**GUIDANCE, "text": 0.0}}, 4),
+    ],
+)
+def test_unet_evaluations_are_those_the_rows_need(tiny_base, promptnet, photos, changes, per_step):
+    person = ProFusion(promptnet, sampler(**changes)).learn(tiny_base, photos[:1])
+    person(PROMPT, [0])
+    assert person.unet_evaluations == 3 * per_step
+
+
+def test_one_batched_call_of_the_unet_serves_a_stage(tiny_base, promptnet, photos):
+    calls = []
+    hook = tiny_base.unet.register_forward_pre_hook(lambda module, args: calls.append(len(args[0])))
+    ProFusion(promptnet, sampler()).learn(tiny_base, photos[:1])(PROMPT, [0, 1])
+    hook.remove()
+    assert calls == [4, 6] * 3  # two seeds: (null, joint), then (null, joint, generic)
+
+
+def test_an_image_does_not_depend_on_its_batch(tiny_base, promptnet, photos):
+    person = ProFusion(promptnet, sampler()).learn(tiny_base, photos[:1])
+    together, alone = person(PROMPT, [5, 6]), person(PROMPT, [6])
+    assert torch.allclose(together[1], alone[0], atol=1e-4)
+
+
+def test_several_photos_share_the_weights_of_their_person(tiny_base):
+    terms = sampler().terms(SEPARATE, PROMPT, [0.75, 0.25])
+    assert [(c.photo, weight) for c, weight in terms] == [(0, 1.5), (1, 0.5), (None, 1.5)]
+    assert terms[-1][0] == Condition("a photo of a person wearing a red hat")
+
+
+def test_only_faded_rows_use_gamma():
+    faded = sampler(gamma=0.4, blend="interpolate").terms(JOINT, PROMPT, [1.0])[0][0]
+    assert (faded.gamma, faded.blend) == (0.4, "interpolate")
+    assert sampler(gamma=0.4).terms(SEPARATE, PROMPT, [1.0])[0][0].gamma == 1
+
+
+def test_interpolation_runs_from_the_generic_to_the_joint_prompt(tiny_base, promptnet, photos):
+    noise = PersonalNoise(tiny_base, promptnet, photos[:1])
+    x, t = torch.randn(2, *tiny_base.latent_shape), torch.tensor(500)
+    ends = [Condition(PROMPT, 0, gamma, "interpolate") for gamma in (0.0, 1.0)]
+    plain = [Condition("a photo of a person wearing a red hat"), Condition(PROMPT, 0)]
+    with torch.no_grad():
+        zero, one, generic, joint = noise(x, t, [*ends, *plain])
+    assert torch.allclose(zero, generic, atol=1e-5)
+    assert torch.allclose(one, joint, atol=1e-5)
+    assert not torch.allclose(generic, joint, atol=1e-4)
+
+
+def test_a_batched_call_equals_one_call_each(tiny_base, promptnet, photos):
+    noise = PersonalNoise(tiny_base, promptnet, photos)
+    x, t = torch.randn(1, *tiny_base.latent_shape), torch.tensor(300)
+    conditions = [NULL, Condition(PROMPT, 0), Condition(PROMPT, 1), Condition("a photo of a person")]
+    with torch.no_grad():
+        together = noise(x, t, conditions)
+        single = [noise(x, t, [condition])[0] for condition in conditions]
+    torch.testing.assert_close(list(together), single, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fusion_eta": 1.5}, r"fusion_eta \(1.5\) must be in \[0, 1\]"),
+        ({"gamma": -0.1}, r"gamma \(-0.1\)"),
+        ({"steps": 0}, r"steps \(0\) must be at least 1"),
+        ({"guidance": {**GUIDANCE, "txet": 1.0}}, "txet"),
+    ],
+)
+def test_settings_out_of_range_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        sampler(**changes)
+
+
+def test_finetuning_trains_promptnet_and_the_projections_alone(tiny_base, promptnet, photos, tmp_path):
+    before = {name: value.clone() for name, value in tiny_base.state_dict().items()}
+    tuned = Finetune(steps=2, lr=1e-2, batch=2)(tiny_base, promptnet, photos)
+    assert all(torch.equal(value, before[name]) for name, value in tiny_base.state_dict().items())
+    trained = {id(p) for p in attention_projections(tuned.base.unet).parameters()}
+    for (name, new), (_, old) in zip(
+        tuned.base.unet.named_parameters(), tiny_base.unet.named_parameters(), strict=True
+    ):
+        assert torch.equal(new, old) != (id(new) in trained), name
+    moved = [not torch.equal(a, b) for a, b in zip(tuned.promptnet.parameters(), promptnet.parameters(), strict=True)]
+    assert sum(moved) > 0.9 * len(moved)
+
+
+def test_what_was_learned_comes_back_from_its_file(tiny_base, promptnet, photos, tmp_path):
+    method = ProFusion(promptnet, sampler(), finetune=Finetune(steps=2, lr=1e-2, batch=2))
+    keep = tmp_path / "people" / "anna.safetensors"
+    learned = method.learn(tiny_base, photos[:1], keep=keep)
+    stamp = keep.stat().st_mtime_ns
+    again = method.learn(tiny_base, photos[:1], keep=keep)
+    assert keep.stat().st_mtime_ns == stamp
+    assert torch.equal(learned(PROMPT, [3]), again(PROMPT, [3]))
+    assert not torch.allclose(
+        learned(PROMPT, [3]), ProFusion(promptnet, sampler()).learn(tiny_base, photos[:1])(PROMPT, [3])
+    )
