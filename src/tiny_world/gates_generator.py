@@ -86,7 +86,7 @@ def _grey_iris(person: Person) -> Person:
 
 
 def colour_correlation(through: Through, shown: Tensor, hidden: Tensor) -> float:
-    """Across people, the correlation of a detail's hue (its mean colour on its patch, less its grey) with that after."""
+    """Across people, the correlation of a detail's hue (mean colour of its patch, less its grey) with that after."""
     weight = (shown - hidden).abs().amax(1, keepdim=True)
     before, after = ((weight * x).sum((2, 3)) / weight.sum((2, 3)) for x in (shown, through(shown)))
     hues = torch.stack([(colour - colour.mean(1, keepdim=True)).flatten() for colour in (before, after)])
