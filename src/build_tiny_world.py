@@ -15,15 +15,16 @@ from src.train import trained_promptnet
 
 WEIGHTS = PACKAGE / "tiny_world" / "weights"
 JUDGES = WEIGHTS / "judges"
+COMMAND = "python -m src.build_tiny_world"
 
 
 @command("build_tiny_world")
 def main(cfg: DictConfig) -> None:
     cache = Path(cfg.cache).expanduser()
-    makers: dict[str, Callable[[], Any]] = {
-        "vae": lambda: generator.train_vae(cache, steps=cfg.steps.vae),
-        "base": lambda: generator.train_base(cache, steps=cfg.steps.base),
-        "vision": lambda: vision.train_vision(cache, steps=cfg.steps.vision),
+    makers: dict[str, Callable[[], dict[str, Any]]] = {
+        "vae": lambda: {"vae": generator.train_vae(cache, steps=cfg.steps.vae)},
+        "base": lambda: {"base": generator.train_base(cache, steps=cfg.steps.base)},
+        "vision": lambda: {"vision": vision.train_vision(cache, steps=cfg.steps.vision)},
         "export": lambda: export_base(cache),
         "judges": lambda: train_judges(cache, cfg.steps),
         "promptnet": lambda: train_promptnet(),
@@ -32,24 +33,24 @@ def main(cfg: DictConfig) -> None:
     if cfg.stage != "all" and cfg.stage not in makers:
         raise ValueError(f"stage ({cfg.stage}) is unknown: it is one of {', '.join(makers)} or all")
     for stage in makers if cfg.stage == "all" else [cfg.stage]:
-        report = makers[stage]()
-        reports = _reports(cache)
-        if report:
-            command_line = f"python -m src.build_tiny_world stage={stage}"
-            write_json(cache / "reports.json", reports | {stage: {"command": command_line, **report}})
+        done = makers[stage]()
+        reports = _reports(cache) | {name: {"command": f"{COMMAND} stage={stage}", **r} for name, r in done.items()}
+        write_json(cache / "reports.json", reports)
         if stage in ("export", "judges", "promptnet"):
-            manifest.write_manifest(WEIGHTS, _reports(cache), [])
+            manifest.write_manifest(WEIGHTS, reports)
 
 
 def _reports(cache: Path) -> dict[str, Any]:
+    """What the stages of this cache said of themselves, by stage."""
     path = cache / "reports.json"
     return read_json(path) if path.exists() else {}
 
 
-def export_base(cache: Path) -> None:
+def export_base(cache: Path) -> dict[str, Any]:
     """Base and example photos, from the checkpoints to the shipped folders."""
     export.export_base(cache, WEIGHTS / "base")
     export.export_examples(PACKAGE / "tiny_world" / "examples")
+    return {}
 
 
 def train_judges(cache: Path, steps: Any) -> dict[str, Any]:
@@ -71,18 +72,20 @@ def train_promptnet() -> dict[str, Any]:
     cfg = hydra.compose("train", ["+experiment=tiny_pretrain"])
     run = trained_promptnet(cfg)
     export.export_promptnet(run.path("promptnet"), WEIGHTS / "promptnet")
-    return {"experiment": "python -m src.train +experiment=tiny_pretrain", "seed": cfg.seed, **run.summary()}
+    summary = run.summary()
+    about = {"experiment": "python -m src.train +experiment=tiny_pretrain", "last": summary["validation"]}
+    return {"promptnet": {"seed": cfg.seed, "steps": summary["steps"], "wall_s": summary["wall_seconds"], **about}}
 
 
-def measure(cfg: DictConfig) -> None:
+def measure(cfg: DictConfig) -> dict[str, Any]:
     """Print the gates and keep them in the manifest."""
-    manifest.check_manifest(WEIGHTS)
+    stages = manifest.check_manifest(WEIGHTS)["stages"]
     torch.manual_seed(0)
-    stages = manifest.read_manifest(WEIGHTS)["stages"]
     finetune = build(cfg.method).keywords["finetune"]
     rows = gates.run_gates(build(cfg.base), build(cfg.promptnet), JUDGES, finetune)
     print(gates.print_gates(rows))
     manifest.write_manifest(WEIGHTS, stages, rows)
+    return {}
 
 
 if __name__ == "__main__":

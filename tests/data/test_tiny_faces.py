@@ -1,0 +1,92 @@
+"""The embedded world's people: pure functions of seeds, disjoint splits, captions that say what is drawn."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+
+from src.data import tiny_captions, tiny_drawing, tiny_faces, tiny_people
+from src.data.tiny_faces import SPLITS, Scene, held_out, person, random_scene, reference_scene
+
+SAID = ("style", "headwear", "eyewear", "clothes", "expression", "background")
+
+
+def scenes(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return [random_scene(rng) for _ in range(count)]
+
+
+def test_a_picture_is_a_pure_function_of_person_and_scene():
+    scene = scenes(1)[0]
+    first, second = tiny_drawing.draw(person(3), scene), tiny_drawing.draw(person(3), scene)
+    assert np.array_equal(first[0], second[0])
+    assert np.array_equal(first[1], second[1])
+    assert not np.array_equal(first[0], tiny_drawing.draw(person(4), scene)[0])
+
+
+def test_splits_are_disjoint():
+    for a, b in combinations(SPLITS.values(), 2):
+        assert a.stop <= b.start or b.stop <= a.start
+
+
+def test_the_mask_covers_the_subject_and_nothing_else():
+    """Same pose on two plain backgrounds: outside the mask everything changes, well inside it nothing does."""
+    red, blue = (Scene(background=f"{c} background", tilt=5, scale=1.1) for c in ("red", "blue"))
+    (a, mask), (b, _) = (tiny_drawing.draw(person(8), scene) for scene in (red, blue))
+    changed = (a != b).any(-1)
+    assert changed[mask == 0].all()
+    assert not changed[mask == 255].any()
+    assert 0.2 < (mask > 127).mean() < 0.8
+
+
+def test_a_full_caption_is_read_back_as_its_scene():
+    for scene in scenes(200):
+        read = tiny_captions.scene_of(tiny_captions.full_caption(scene), 0)
+        assert [getattr(read, slot) for slot in SAID] == [getattr(scene, slot) for slot in SAID]
+
+
+def test_captions_use_known_words_and_never_tell_who_it_is():
+    rng = np.random.default_rng(1)
+    words = {word for scene in scenes(500) for word in tiny_captions.caption(scene, rng).split()}
+    assert words <= set(tiny_captions.WORDS)
+    assert not words & {"bald", "beard", "mole", "freckles", "hair", "old", "man", "woman"}
+
+
+def test_held_out_combinations_never_occur_in_training():
+    assert not any(held_out(scene) for scene in scenes(500))
+    everything = [Scene(headwear=h, background=b) for h in tiny_faces.HEADWEAR for b in tiny_faces.BACKGROUNDS]
+    assert 0.05 < np.mean([held_out(scene) for scene in everything]) < 0.3
+
+
+def test_a_reference_photo_shows_nothing_that_a_prompt_asks_for():
+    prompts = ["a photo of S* in a suit at the beach", "a photo of S* smiling in the snow"]
+    asked = [tiny_captions.scene_of(prompt, 0) for prompt in prompts]
+    for seed in range(100):
+        scene = reference_scene(seed, avoid=asked)
+        assert (scene.style, scene.headwear, scene.eyewear) == ("photo", "none", "none")
+        assert scene.clothes != "suit"
+        assert scene.expression != "smiling"
+        assert scene.background not in ("beach", "snow")
+
+
+def test_marks_stand_out_from_the_skin_and_are_large_enough():
+    for seed in range(300):
+        who = person(seed)
+        contrast = max(abs(a - b) for a, b in zip(who.mark, who.skin, strict=True))
+        assert contrast > 45, seed
+        assert 2 * who.mark_radius * 0.98 > 3
+
+
+def test_the_oracle_draws_the_person_in_the_scene_of_the_prompt():
+    prompt = "a photo of S* wearing a red hat at the beach"
+    mine, theirs = tiny_people.oracle(7, prompt, 3), tiny_people.stranger(7, prompt, 3)
+    assert mine.shape == (3, 64, 64)
+    assert torch.equal(mine, tiny_people.oracle(7, prompt, 3))
+    assert not torch.equal(mine, theirs)
+    assert torch.equal(theirs, tiny_people.oracle(507, prompt, 3))
+
+
+def test_a_prompt_without_a_style_is_refused():
+    with pytest.raises(ValueError, match="no known style"):
+        tiny_captions.scene_of("S* at the beach", 0)

@@ -1,0 +1,166 @@
+"""The commands, as a user types them, on the shipped world: results, reuse, and bad input."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from src import ablate, build_tiny_world, personalise, train
+from src.results.store import read_csv, read_settings
+
+ROOT = Path(__file__).parents[1]
+PHOTO = ROOT / "src" / "tiny_world" / "examples" / "person-300000.png"
+QUICK = ["sampler.steps=2", "method.finetune.steps=2", "method.finetune.batch=2", "logger.mode=disabled"]
+SMALL = ["people=2", "prompts=2", "seeds=1"]
+pytestmark = pytest.mark.weights
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """Run a command in this process, its runs in a temporary folder; returns (status, printed, complained)."""
+
+    def typed(command, *overrides):
+        monkeypatch.setattr(sys, "argv", [command.__name__, f"runs={tmp_path / 'runs'}", *overrides])
+        monkeypatch.chdir(tmp_path)
+        status = 0
+        try:
+            command.main()
+        except SystemExit as stop:
+            status = 0 if stop.code in (None, 0) else 1
+            print(stop.code or "", file=sys.stderr)
+        out, err = capsys.readouterr()
+        return status, out, err.strip().splitlines()[-1] if err.strip() else ""
+
+    return typed
+
+
+def test_an_ablation_prints_its_table_and_reuses_what_it_made(run, tmp_path):
+    status, printed, complaint = run(ablate, "ablation=no_fusion", *QUICK, *SMALL)
+    assert status == 0, complaint
+    assert "illustration (n = 2" in printed
+    assert "full 10, no_fusion 6" in printed  # U-Net evaluations of two steps
+    grid = Path(re.search(r"grid: +(\S+)", printed)[1])
+    assert Image.open(tmp_path / grid).width > 200
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.png")}
+    assert run(ablate, "ablation=no_fusion", *QUICK, *SMALL)[1].splitlines()[-6:] == printed.splitlines()[-6:]
+    run(ablate, "ablation=no_refinement", *QUICK, *SMALL)
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    assert len(list((tmp_path / "runs" / "full").iterdir())) == 1
+
+
+def test_both_sides_start_from_the_same_noise(run, tmp_path):
+    run(ablate, "ablation=no_fusion", *QUICK, "people=1", "prompts=1", "seeds=2")
+    sides = [next((tmp_path / "runs" / name).iterdir()) for name in ("full", "no_fusion")]
+    rows = [read_csv(side / "scores.csv") for side in sides]
+    assert [row["file"] for row in rows[0]] == [row["file"] for row in rows[1]]
+    for row in rows[0]:
+        seeds = [read_settings(side / row["file"])["noise_seed"] for side in sides]
+        assert seeds[0] == seeds[1]
+
+
+def test_an_interrupted_run_continues_where_it_stopped(run, tmp_path):
+    run(ablate, "ablation=no_fusion", *QUICK, *SMALL)
+    side = next((tmp_path / "runs" / "full").iterdir())
+    images = sorted((side / "images").iterdir())
+    kept, lost = images[0], images[-1]
+    before, content = kept.stat().st_mtime_ns, lost.read_bytes()
+    lost.unlink()
+    (side / "summary.json").unlink()
+    assert run(ablate, "ablation=no_fusion", *QUICK, *SMALL)[0] == 0
+    assert kept.stat().st_mtime_ns == before
+    assert lost.read_bytes() == content
+
+
+def test_personalise_writes_images_with_their_settings(run, tmp_path):
+    prompt = "a photo of S* at the beach"
+    status, printed, complaint = run(personalise, f"photo={PHOTO}", f"prompts=['{prompt}']", "seeds=2", *QUICK)
+    assert status == 0, complaint
+    folder = tmp_path / re.search(r"images: +(\S+)", printed)[1]
+    assert [read_settings(path)["seed"] for path in sorted(folder.iterdir())] == [0, 1]
+    assert read_settings(folder / "00-0.png")["prompt"] == prompt
+    assert "drawings of its own kind only" in printed
+
+
+def test_personalise_takes_several_photos(run):
+    assert run(personalise, f"photo=[{PHOTO},{PHOTO}]", "seeds=1", *QUICK)[0] == 0
+
+
+def test_pretraining_runs_and_goes_on(run, tmp_path):
+    short = ["+experiment=tiny_pretrain", "data.batch=2", "trainer.validate_every=2", "trainer.checkpoint_every=2"]
+    short += ["trainer.validation_batches=1", "logger.mode=disabled", "preview.steps=1", "trainer.steps=2"]
+    status, printed, complaint = run(train, *short)
+    assert status == 0, complaint
+    folder = next((tmp_path / "runs" / "train").iterdir())
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert any("val/loss" in row for row in rows)
+    assert (folder / "promptnet" / "config.json").is_file()
+    assert list((folder / "images").glob("step-*.png"))
+
+
+def test_ffhq_pretraining_lists_everything_that_is_missing(run):
+    status, _, complaint = run(train, "+experiment=ffhq_pretrain", "base.folder_or_hub_id=nobody/nothing")
+    assert status == 1
+    for word in ("FFHQ photos", "nobody/nothing", "CLIP ViT-H/14", "+experiment=tiny_pretrain"):
+        assert word in complaint
+
+
+@pytest.mark.parametrize(
+    ("command", "overrides", "words"),
+    [
+        (personalise, [], ["photo", "examples"]),
+        (personalise, ["photo=nowhere.png"], ["nowhere.png", "does not exist"]),
+        (personalise, ["photo=truncated.png"], ["truncated.png", "truncated or no image"]),
+        (personalise, ["photo=words.png"], ["words.png", "no image"]),
+        (personalise, [f"photo={PHOTO}", "prompts=['a photo of a person']"], ["a photo of a person", "exactly once"]),
+        (personalise, [f"photo={PHOTO}", "prompts=['S* and S*']"], ["S* and S*", "exactly once"]),
+        (personalise, [f"photo={PHOTO}", "prompts=['a photo of S* in a zeppelin']"], ["zeppelin", "nearest"]),
+        (personalise, [f"photo={PHOTO}", f"prompts=['{'red ' * 40}S*']"], ["S* would be cut off", "shorten"]),
+        (personalise, [f"photo={PHOTO}", "prompts=[]"], ["prompts", "at least one"]),
+        (personalise, [f"photo={PHOTO}", "seeds=0"], ["seeds (0)"]),
+        (ablate, ["ablation=no_fussion"], ["no_fussion", "no_fusion"]),
+        (ablate, ["sampler.stepz=3"], ["sampler.stepz", "sampler.steps"]),
+        (ablate, ["+sampler.stepz=3"], ["sampler.stepz", "sampler.steps"]),
+        (ablate, ["sampler.fusion_eta=1.5"], ["fusion_eta (1.5)", "[0, 1]"]),
+        (ablate, ["sampler.fusion_eta=-0.1", "ablation=no_finetune"], ["fusion_eta (-0.1)", "[0, 1]"]),
+        (ablate, ["people=0"], ["people (0)"]),
+        (build_tiny_world, ["stage=moon"], ["stage (moon)", "vae"]),
+    ],
+)
+def test_bad_input_ends_with_one_sentence_and_writes_nothing(run, tmp_path, command, overrides, words):
+    (tmp_path / "truncated.png").write_bytes(PHOTO.read_bytes()[:900])
+    (tmp_path / "words.png").write_text("not an image")
+    status, _, complaint = run(command, *overrides)
+    assert status == 1
+    assert complaint.startswith("error: ")
+    assert all(word in complaint for word in words), complaint
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_damaged_weight_file_is_named(run, tmp_path):
+    weights = tmp_path / "weights"
+    shutil.copytree(ROOT / "src" / "tiny_world" / "weights", weights)
+    file = weights / "promptnet" / "diffusion_pytorch_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    status, _, complaint = run(ablate, f"world.weights={weights}")
+    assert status == 1
+    assert "promptnet/diffusion_pytorch_model.safetensors" in complaint
+
+
+def test_an_output_folder_that_cannot_be_written_is_named(run, tmp_path):
+    (tmp_path / "runs").write_text("a file where the folder should be")
+    status, _, complaint = run(personalise, f"photo={PHOTO}", *QUICK)
+    assert status == 1
+    assert str(tmp_path / "runs") in complaint
+
+
+def test_a_command_in_a_process_of_its_own_has_no_traceback(tmp_path):
+    words = [sys.executable, "-m", "src.ablate", "sampler.stepz=3", f"runs={tmp_path / 'runs'}"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
