@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from src.data.tiny_canvas import OVERSAMPLING, Canvas, Colour
 from src.data.tiny_faces import COLOURS, SIZE, Person, Scene
-from src.data.tiny_features import OVERSAMPLING, Canvas, Colour, subject
+from src.data.tiny_features import subject
 
 
 def _background(scene: Scene) -> Image.Image:

@@ -14,8 +14,8 @@ import numpy as np
 
 SIZE = 64  # pixels, height and width of a picture
 
-# Five disjoint ranges of person seeds (METHOD.md section 6). Evaluation comes in numbered blocks that are spent once
-# looked at: whoever changes world, settings or code after looking at block k reports on block k + 1.
+# Five disjoint ranges of person seeds. Evaluation comes in numbered blocks that are spent once looked at: whoever
+# changes world, settings or code after looking at block k reports on block k + 1.
 SPLITS: dict[str, range] = {
     "train": range(100_000),
     "judges": range(100_000, 200_000),
