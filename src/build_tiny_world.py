@@ -27,7 +27,7 @@ def main(cfg: DictConfig) -> None:
         "vision": lambda: {"vision": vision.train_vision(cache, steps=cfg.steps.vision)},
         "export": lambda: export_base(cache),
         "judges": lambda: train_judges(cache, cfg.steps),
-        "promptnet": lambda: train_promptnet(),
+        "promptnet": lambda: train_promptnet(cfg),
         "gates": lambda: measure(cfg),
     }
     if cfg.stage != "all" and cfg.stage not in makers:
@@ -67,14 +67,15 @@ def train_judges(cache: Path, steps: Any) -> dict[str, Any]:
     return report
 
 
-def train_promptnet() -> dict[str, Any]:
+def train_promptnet(cfg: DictConfig) -> dict[str, Any]:
     """The experiment tiny_pretrain on the exported base, and the export of its PromptNet."""
-    cfg = hydra.compose("train", ["+experiment=tiny_pretrain"])
-    run = trained_promptnet(cfg)
+    changes = [f"trainer.steps={cfg.steps.promptnet}", f"runs={cfg.runs}"]
+    experiment = hydra.compose("train", ["+experiment=tiny_pretrain", *changes])
+    run = trained_promptnet(experiment)
     export.export_promptnet(run.path("promptnet"), WEIGHTS / "promptnet")
     summary = run.summary()
     about = {"experiment": "python -m src.train +experiment=tiny_pretrain", "last": summary["validation"]}
-    return {"promptnet": {"seed": cfg.seed, "steps": summary["steps"], "wall_s": summary["wall_seconds"], **about}}
+    return {"promptnet": {"seed": experiment.seed, "steps": summary["steps"], "wall_s": summary["wall_seconds"], **about}}
 
 
 def measure(cfg: DictConfig) -> dict[str, Any]:

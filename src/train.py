@@ -7,7 +7,6 @@ from omegaconf import DictConfig
 
 from src.entry import PACKAGE, build, check_needs, command, plain
 from src.learning.finetune import Tuned
-from src.learning.trainer import train
 from src.methods.profusion import Personal, Sampler
 from src.results.digests import code_digest, digest
 from src.results.grids import image_grid
@@ -53,14 +52,13 @@ def pretrain(cfg: DictConfig, run: Run) -> None:
     )
     module = build(cfg.learning)(base=base, promptnet=promptnet, seed=cfg.seed)
     data = build(cfg.data)
-    validation = train(
+    validation = build(cfg.trainer)(
         module,
         data,
         folder=run.folder,
         log=run.log,
         show=preview(cfg, run, base, promptnet, data),
         resume=cfg.resume,
-        **build(cfg.trainer),
     )
     promptnet.save(run.path("promptnet"))
     run.finish({"validation": validation, "steps": cfg.trainer.steps})

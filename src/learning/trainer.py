@@ -42,7 +42,7 @@ def train(
         precision=precision,  # type: ignore[arg-type]
         accelerator=accelerator,
         devices=devices,
-        val_check_interval=validate_every,
+        val_check_interval=min(validate_every, steps),
         limit_val_batches=validation_batches,
         num_sanity_val_steps=0,
         log_every_n_steps=10,

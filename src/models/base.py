@@ -11,9 +11,12 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer, CLIPVisionModel
+from transformers.utils import logging as transformers_logging
 
 from src.diffusion import RandnLike, Schedule, v_to_eps
 from src.models import prompts as prompts_module
+
+transformers_logging.disable_progress_bar()  # one bar for each of five parts tells nobody anything
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
