@@ -75,7 +75,9 @@ def train_promptnet(cfg: DictConfig) -> dict[str, Any]:
     export.export_promptnet(run.path("promptnet"), WEIGHTS / "promptnet")
     summary = run.summary()
     about = {"experiment": "python -m src.train +experiment=tiny_pretrain", "last": summary["validation"]}
-    return {"promptnet": {"seed": experiment.seed, "steps": summary["steps"], "wall_s": summary["wall_seconds"], **about}}
+    return {
+        "promptnet": {"seed": experiment.seed, "steps": summary["steps"], "wall_s": summary["wall_seconds"], **about}
+    }
 
 
 def measure(cfg: DictConfig) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from src.entry import PACKAGE, build, plain
@@ -16,6 +16,7 @@ from src.models.base import TextToImage
 from src.models.prompts import check_prompt
 from src.results.digests import code_digest, digest, file_digest
 from src.results.runs import Run
+from src.results.store import locked
 from src.results.study import Generate, Rows, Study
 from src.tiny_world.manifest import check_manifest, weights_digest
 
@@ -54,10 +55,12 @@ class Composed:
 
     @cached_property
     def base(self) -> TextToImage:
-        base = build(self.cfg.base)
+        return build(self.cfg.base)
+
+    def check_prompts(self) -> None:
+        """Before a folder is made: ValueError for a prompt that this base cannot use."""
         for prompt in self.every_prompt:
-            check_prompt(prompt, base.tokenizer, base.known_words)
-        return base
+            check_prompt(prompt, self.base.tokenizer, self.base.known_words)
 
     @cached_property
     def promptnet(self) -> Any:
@@ -77,6 +80,7 @@ class Composed:
         return score_folder(folder, **self.judges, generic=self.cfg.sampler.generic)
 
     def study(self) -> Study:
+        self.check_prompts()
         group = f"{self.world.name}-{len(self.people)}x{len(self.prompts)}x{self.cfg.seeds}"
         parts = {name: plain(self.cfg[name]) for name in ("base", "promptnet", "judges", "people_set", "prompt_set")}
         return Study(
@@ -101,8 +105,10 @@ class Composed:
         learned = Path(cfg.runs) / "people" / self._learned_key(config["method"])
 
         def meet(person: int | str) -> Generate:
-            full = method(promptnet=self.promptnet, sampler=sampler)
-            return full.learn(self.base, self.photo(person), keep=learned / f"{person}.safetensors")
+            keep = learned / f"{person}.safetensors"
+            with locked(keep.with_suffix(".lock"), f"person {person}"):
+                full = method(promptnet=self.promptnet, sampler=sampler)
+                return full.learn(self.base, self.photo(person), keep=keep)
 
         return study.side(name, config, meet, fresh_noise=fresh_noise, tags=[self.world.name])
 
@@ -112,7 +118,7 @@ class Composed:
         return digest(own, weights=self.weights, code=self.code)[:12]
 
     def anchors(self, study: Study) -> dict[str, tuple[Run, Rows]]:
-        """Floors and ceilings (METHOD.md section 6): those that this world can give."""
+        """Floors and ceilings: those that this world can give."""
         oracle, stranger = build(self.world.oracle), build(self.world.stranger)
         with_vae = lambda images: self.base.decode(self.base.encode(images))  # noqa: E731
         makers: dict[str, Callable[[Any], Generate]] = {
@@ -123,10 +129,20 @@ class Composed:
             makers["oracle"] = lambda person: _drawn(oracle, person)
             makers["oracle_vae"] = lambda person: _then(_drawn(oracle, person), with_vae)
         sides = {name: study.side(name, {"anchor": name}, make) for name, make in makers.items()}
-        generic = self.cfg.copy()
-        generic.method.finetune, generic.sampler.fusion_steps = None, 0
-        generic.sampler.separate = [{"prompt": "generic", "weight": "joint"}]
-        return {**sides, "generic": self.method_side(study, "generic", generic)}
+        return {**sides, "generic": self.method_side(study, "generic", self._generic())}
+
+    def _generic(self) -> DictConfig:
+        """The generic prompt alone, whatever the fusion stage's settings are."""
+        cfg = self.cfg.copy()
+        text = {"fusion_steps": 0, "gamma": 1.0, "blend": "position", "joint": []}
+        text |= {
+            "separate": [{"prompt": "generic", "weight": "joint"}],
+            "guidance": {"joint": cfg.sampler.guidance.joint},
+        }
+        for name, value in text.items():
+            OmegaConf.update(cfg.sampler, name, value, merge=False)
+        cfg.method.finetune = None
+        return cfg
 
 
 def _drawn(draw: Callable[..., Tensor], person: Any) -> Generate:

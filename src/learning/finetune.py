@@ -1,4 +1,4 @@
-"""Fine-tuning on one person's photos, without regularisation (METHOD.md section 3)."""
+"""Fine-tuning on one person's photos, without regularisation (Zhou et al. 2023, fine-tuning)."""
 
 import copy
 import os
@@ -116,6 +116,13 @@ class Finetune:
     prompt: str = "a photo of S*"
     low_third: float = 1 / 3
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"method.finetune.{name} ({getattr(self, name)}) must be at least 1")
+        if self.lr <= 0:
+            raise ValueError(f"method.finetune.lr ({self.lr}) must be above 0")
 
     def __call__(self, base: TextToImage, promptnet: PromptNet, photos: Tensor) -> Tuned:
         """photos: [P, 3, H, W] in [-1, 1], the reference photo or its variants."""

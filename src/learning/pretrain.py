@@ -1,4 +1,4 @@
-"""Pre-training of PromptNet on photos alone (METHOD.md section 2)."""
+"""Pre-training of PromptNet on photos alone (Zhou et al. 2023, PromptNet)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -53,7 +53,7 @@ class Sampler:
             raise ValueError(f"sampler.guidance ({sorted(unknown)[0]}) is unknown: it has fusion, joint and text")
 
     def terms(self, rows: Sequence[Mapping[str, Any]], prompt: str, shares: Sequence[float]) -> Terms:
-        """(condition, weight) for a prompt; a row that names S* is shared out among the photos (METHOD, section 4)."""
+        """(condition, weight) for a prompt; a row that names S* is shared out among the photos."""
         terms: Terms = []
         for row in rows:
             text = {"joint": prompt, "generic": generic_prompt(prompt, self.generic)}.get(row["prompt"], row["prompt"])

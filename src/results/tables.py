@@ -10,7 +10,7 @@ from src.results.formats import FAMILIES, Table, to_csv, to_markdown, to_text
 __all__ = ["ANCHORS", "Table", "comparison_table", "judges_of", "to_csv", "to_markdown", "to_text"]
 
 Row = Mapping[str, Any]
-ANCHORS = ("copy", "other", "generic", "oracle", "oracle_vae")  # floors, then ceilings: METHOD, evaluation
+ANCHORS = ("copy", "other", "generic", "oracle", "oracle_vae")  # floors, then ceilings
 FLOORS = {"text": "copy", "identity": "other"}
 CEILING = "oracle_vae"
 ENOUGH = 16  # people for a verdict; fewer is an illustration

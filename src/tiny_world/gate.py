@@ -1,4 +1,4 @@
-"""A gate of the embedded world (TINY WORLD's quality bar): a measured number, its bound, and whether it holds."""
+"""A gate of the embedded world: a measured number, its bound, and whether it holds."""
 
 from __future__ import annotations
 
