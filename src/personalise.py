@@ -1,5 +1,7 @@
 """Your photo x prompts x seeds: `python -m src.personalise photo=me.png 'prompts=["a photo of S* at the beach"]'`."""
 
+from pathlib import Path
+
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -27,7 +29,7 @@ def main(cfg: DictConfig) -> None:
         check_prompt(prompt, base.tokenizer, base.known_words)
     photos = read_photos(paths, base.image_size)
     print(cfg.world.notice, flush=True)
-    files = {str(path): file_digest(path) for path in ([paths] if isinstance(paths, str) else paths)}
+    files = {str(path): file_digest(Path(path)) for path in ([paths] if isinstance(paths, str) else paths)}
     settings = {name: value for name, value in plain(cfg).items() if name not in ("runs", "logger")}
     key = digest({**settings, "photo": list(files.values())}, weights=weights, code=code_digest(PACKAGE, CODE))
     with open_run(cfg.runs, "personalise", settings, key, logger=plain(cfg.logger), tags=[cfg.world.name]) as run:

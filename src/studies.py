@@ -77,7 +77,8 @@ class Composed:
         return build(self.world.reference)(person=person, prompts=self.every_prompt)
 
     def score(self, folder: Path) -> Rows:
-        return score_folder(folder, **self.judges, generic=self.cfg.sampler.generic)
+        judges = self.judges
+        return score_folder(folder, text=judges["text"], identity=judges["identity"], generic=self.cfg.sampler.generic)
 
     def study(self) -> Study:
         self.check_prompts()

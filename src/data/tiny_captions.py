@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -111,7 +112,7 @@ def scene_of(prompt: str, seed: int) -> Scene:
     if style is None:
         raise ValueError(f"no known style in the prompt {prompt!r}: begin it with one of {_openings()}")
     scene = tiny_faces.reference_scene(seed)
-    asked = {slot: _value(slot, text) for slot in _OMIT}
+    asked: dict[str, Any] = {slot: _value(slot, text) for slot in _OMIT}
     return replace(scene, style=style, **{slot: value for slot, value in asked.items() if value})
 
 

@@ -11,6 +11,8 @@ from src.data.tiny_canvas import OVERSAMPLING, Canvas, Colour
 from src.data.tiny_faces import COLOURS, SIZE, Person, Scene
 from src.data.tiny_features import subject
 
+_LUMA = np.array([0.3, 0.59, 0.11], np.float32)
+
 
 def _background(scene: Scene) -> Image.Image:
     side = SIZE * OVERSAMPLING
@@ -61,7 +63,7 @@ class _Pen:
     def forest(self) -> None:
         self.box(0, 0, 64, 64, (165, 215, 160))
         self.box(0, 50, 64, 64, (95, 150, 80))
-        for x in (4, 17, 47, 60):
+        for x in (4.0, 17.0, 47.0, 60.0):
             x, top = x + self.rng.uniform(-3, 3), self.rng.uniform(2, 14)
             self.box(x - 1.5, 40, x + 1.5, 56, (110, 70, 40))
             self.shape([(x, top), (x - 8, 44), (x + 8, 44)], (30, int(self.rng.uniform(100, 130)), 50))
@@ -80,7 +82,7 @@ class _Pen:
         self.disc(self.rng.choice([8, 55]), 10, 5.5, (250, 248, 215))
 
     def snow(self) -> None:
-        for x in (10, 52):
+        for x in (10.0, 52.0):
             x, top = x + self.rng.uniform(-5, 5), self.rng.uniform(10, 22)
             self.shape([(x, top), (x - 20, 50), (x + 20, 50)], (140, 155, 185))
             self.shape([(x, top), (x - 5, top + 9), (x + 5, top + 9)], (250, 250, 255))
@@ -89,7 +91,7 @@ class _Pen:
     def desert(self) -> None:
         self.disc(self.rng.uniform(6, 58), 8, 5, (255, 120, 60))
         self.box(0, 44, 64, 64, (225, 165, 85))
-        for x in (6, 57):
+        for x in (6.0, 57.0):
             x, top = x + self.rng.uniform(-2, 2), self.rng.uniform(22, 30)
             self.box(x - 2, top, x + 2, 56, (60, 130, 60))
             self.box(x - 5, top + 8, x + 5, top + 11, (60, 130, 60))
@@ -114,12 +116,12 @@ def _styled(picture: Image.Image, scene: Scene) -> np.ndarray:
         picture = picture.filter(ImageFilter.ModeFilter(5))
     pixels = np.asarray(picture, np.float32)
     if style == "pencil sketch":
-        grey = pixels @ np.float32([0.3, 0.59, 0.11])
+        grey = pixels @ _LUMA
         blurred = np.asarray(picture.convert("L").filter(ImageFilter.GaussianBlur(1.6)), np.float32)
         dodge = 255 * (grey + 12) / (blurred + 12)
         pixels = np.repeat((0.75 * dodge + 0.25 * grey + 12)[..., None], 3, 2)
     elif style == "black and white photo":
-        pixels = np.repeat((pixels @ np.float32([0.3, 0.59, 0.11]))[..., None], 3, 2)
+        pixels = np.repeat((pixels @ _LUMA)[..., None], 3, 2)
     elif style == "watercolour":
         soft = np.asarray(picture.filter(ImageFilter.GaussianBlur(1.3)), np.float32)
         pixels = 0.62 * soft + 0.38 * 255

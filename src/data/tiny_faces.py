@@ -9,6 +9,7 @@ import colorsys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 
@@ -167,7 +168,7 @@ def held_out(scene: Scene) -> bool:
     return any(sha256("|".join(pair).encode()).digest()[0] % 10 == 0 for pair in pairs if pair[0] != "none")
 
 
-def _pose(rng: np.random.Generator) -> dict[str, float]:
+def _pose(rng: np.random.Generator) -> dict[str, Any]:
     return {
         "x": rng.uniform(-4, 4),
         "y": rng.uniform(-2, 2.5),

@@ -58,7 +58,7 @@ class Sampler:
         for row in rows:
             text = {"joint": prompt, "generic": generic_prompt(prompt, self.generic)}.get(row["prompt"], row["prompt"])
             weight = self.guidance[row["weight"]] if isinstance(row["weight"], str) else float(row["weight"])
-            faded = {"gamma": self.gamma, "blend": self.blend} if row.get("faded") else {}
+            faded: dict[str, Any] = {"gamma": self.gamma, "blend": self.blend} if row.get("faded") else {}
             if PLACEHOLDER in text:
                 terms += [(Condition(text, photo, **faded), weight * share) for photo, share in enumerate(shares)]
             else:

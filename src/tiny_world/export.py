@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -38,7 +39,7 @@ def export_base(cache: Path, folder: Path) -> None:
         part.half().save_pretrained(folder / name)
     tokenizer.save_pretrained(folder / "tokenizer")
     generator.new_scheduler().save_pretrained(folder / "scheduler")
-    index = {"_class_name": "StableDiffusionPipeline", **_CLASSES}
+    index: dict[str, Any] = {"_class_name": "StableDiffusionPipeline", **_CLASSES}
     index |= {"safety_checker": [None, None], "feature_extractor": [None, None], "requires_safety_checker": False}
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
     (folder / "vocabulary.txt").write_text("\n".join(WORDS) + "\n")

@@ -24,7 +24,7 @@ from src.diffusion import Schedule, add_noise
 from src.tiny_world.pictures import Pictures
 from src.tiny_world.training import averaged, fit
 
-TRAINING_PICTURES = {"first": 0, "count": 60_000}
+TRAINING_PICTURES: dict[str, Any] = {"first": 0, "count": 60_000}
 CONTEXT = 32  # tokens: the longest caption has 31
 TEXT_WIDTH = 160
 
@@ -46,7 +46,7 @@ def train_vae(cache: Path, *, steps: int, seed: int = 1) -> dict[str, Any]:
     """Reconstruction, three times as heavy on the subject, and a light KL term for a smooth latent space."""
     pictures = Pictures(cache, **TRAINING_PICTURES)
 
-    def loss(vae: nn.Module, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(vae: Any, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         index = torch.randint(pictures.count, (6,), generator=generator)
         x, weight = pictures.images(index), 1 + 2 * pictures.masks(index)
         posterior = vae.encode(x).latent_dist
@@ -70,7 +70,7 @@ def train_vae(cache: Path, *, steps: int, seed: int = 1) -> dict[str, Any]:
     )
 
 
-def load_vae(cache: Path) -> nn.Module:
+def load_vae(cache: Path) -> Any:
     return averaged(new_vae(), cache / "vae.pt")
 
 
@@ -160,7 +160,7 @@ class Latents:
 
 
 @torch.no_grad()
-def _encode_all(vae: nn.Module, pictures: Pictures, path: Path) -> None:
+def _encode_all(vae: Any, pictures: Pictures, path: Path) -> None:
     beside = path.with_suffix(".tmp.npy")
     out = np.lib.format.open_memmap(beside, "w+", np.float16, (pictures.count, 2, 4, 16, 16))
     for start in range(0, pictures.count, 100):
@@ -190,7 +190,7 @@ def train_base(cache: Path, *, steps: int, seed: int = 2) -> dict[str, Any]:
     schedule = Schedule.ddim(50)
     snr = (schedule.alpha_bar / (1 - schedule.alpha_bar)).float()
 
-    def loss(net: nn.Module, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(net: Any, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         index = torch.randint(latents.pictures.count, (32,), generator=generator)
         captions = latents.pictures.captions(index, int(torch.randint(2**31, (1,), generator=generator)))
         empty = torch.rand(len(captions), generator=generator) < 0.1

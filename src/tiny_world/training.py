@@ -27,7 +27,7 @@ def learning_rate(step: int, steps: int, *, peak: float, warmup: int = 200, deca
 
 def fit(
     net: nn.Module,
-    loss: Callable[[nn.Module, torch.Generator], tuple[Tensor, Mapping[str, Tensor]]],
+    loss: Callable[[Any, torch.Generator], tuple[Tensor, Mapping[str, Tensor]]],
     *,
     checkpoint: Path,
     steps: int,

@@ -56,7 +56,7 @@ def train_vision(cache: Path, *, steps: int, seed: int = 3) -> dict[str, Any]:
         }
     )
 
-    def loss(net: nn.Module, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(net: Any, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         index = torch.randint(pictures.count, (_BATCH,), generator=generator)
         image = pictures.images(index)
         captions = pictures.captions(index, int(torch.randint(2**31, (1,), generator=generator)))
@@ -83,4 +83,5 @@ def train_vision(cache: Path, *, steps: int, seed: int = 3) -> dict[str, Any]:
 def load_image_encoder(cache: Path) -> CLIPVisionModel:
     """The trained encoder without the parts that only its training needed."""
     net = nn.ModuleDict({"image_encoder": new_image_encoder()})
-    return averaged(net, cache / "vision.pt", only="image_encoder.")["image_encoder"]
+    averaged(net, cache / "vision.pt", only="image_encoder.")
+    return net["image_encoder"]
