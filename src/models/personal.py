@@ -42,10 +42,11 @@ class PersonalNoise:
         return eps.chunk(len(conditions))
 
     def _pseudo(self, x: Tensor, t: Tensor, photo: int) -> Tensor:
-        """S* at (x_t, t): [B, K, D]."""
+        """S* at (x_t, t): [B, K, D]. A PromptNet without noise is shown the photo in the place of x_t."""
         batch = len(x)
         x_ref = self.x_ref[photo].expand(batch, -1, -1, -1)
-        return self.promptnet(x, t, x_ref, self.vision[photo].expand(batch, -1, -1))
+        seen = x if self.promptnet.config["with_noise"] else x_ref
+        return self.promptnet(seen, t, x_ref, self.vision[photo].expand(batch, -1, -1))
 
     def _text(self, condition: Condition, pseudo: dict[int, Tensor], batch: int) -> Tensor:
         if condition.photo is None:

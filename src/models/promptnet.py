@@ -48,8 +48,9 @@ class PromptNet(nn.Module):
     """(x_t, t, x_ref, vision) -> pseudo-tokens [B, K, D]; build it by from_unet, from_official or load.
 
     config: the U-Net's configuration with region_kernel_size, region_proj_channel, prompt_channel,
-    vision_width, reduction (from latents to the lowest resolution) and with_noise (False: x_ref stands in
-    for x_t).
+    vision_width, reduction (from latents to the lowest resolution) and with_noise (False: whoever samples
+    passes x_ref in the place of x_t, as the authors' pipeline does; the network itself takes what it is given).
+    Weights are float32 whatever the U-Net's are: in half precision a step of 2e-5 moves none of them.
     gradient_checkpointing: set to True to trade time for memory in training.
     """
 
@@ -65,7 +66,7 @@ class PromptNet(nn.Module):
         self.down_blocks = copy.deepcopy(unet.down_blocks)
         self.mid_block = copy.deepcopy(unet.mid_block)
         self._add_heads([int(width) for width in unet.config.block_out_channels])
-        self.requires_grad_(True).to(device=unet.device, dtype=unet.dtype)
+        self.requires_grad_(True).to(device=unet.device, dtype=torch.float32)
 
     def _add_heads(self, widths: list[int]) -> None:
         """New layers: the input of x_t, the vision tokens' width, and the projections to pseudo-tokens."""
@@ -178,7 +179,7 @@ class PromptNet(nn.Module):
         time = torch.as_tensor(t, device=x_ref.device).expand(len(x_ref))
         time_state = self.time_embedding(self.time_proj(time).to(x_ref.dtype))
         states = self.vision_embedding(vision)
-        x = self.conv_in(x_ref) + self.promptnet_cond_embedding(x_t if self.config["with_noise"] else x_ref)
+        x = self.conv_in(x_ref) + self.promptnet_cond_embedding(x_t)
         maps = [self.first_prompt_projection(x)]
         for block, project in zip(self.down_blocks, self.down_prompt_projections, strict=True):
             x, _ = self._run(block, x, time_state, states)

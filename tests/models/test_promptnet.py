@@ -1,3 +1,4 @@
+import copy
 import json
 from pathlib import Path
 
@@ -62,6 +63,18 @@ def test_the_encoder_half_starts_as_a_trainable_copy_of_the_base(tiny_base, net)
     with torch.no_grad():
         net.conv_in.weight.zero_()
     assert tiny_base.unet.conv_in.weight.abs().max() > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_half_precision_base_has_a_promptnet_that_small_steps_move(tiny_base, dtype):
+    unet = copy.deepcopy(tiny_base.unet).to(dtype)
+    net = PromptNet.from_unet(unet, vision_width=48, text_width=32, pseudo_channels=8)
+    assert {p.dtype for p in net.parameters()} == {torch.float32}
+    torch.testing.assert_close(net.conv_in.weight, unet.conv_in.weight.float(), rtol=0, atol=0)
+    before = net.mid_block.resnets[0].norm1.weight.detach().clone()  # ones: bfloat16 has no number within 2e-5
+    net(*batch()).square().sum().backward()
+    torch.optim.AdamW(net.parameters(), lr=2e-5, weight_decay=0.0).step()
+    assert (net.mid_block.resnets[0].norm1.weight != before).all()
 
 
 def test_every_parameter_is_trained(net):
@@ -168,14 +181,15 @@ def test_a_bin_file_cannot_run_code(tmp_path):
         PromptNet.from_official(folder)
 
 
-def test_a_released_network_without_noise_reads_the_photo_twice(tmp_path):
+def test_a_released_network_takes_the_noise_it_is_given_whatever_its_configuration_says(tmp_path):
     tensors = load_file(RELEASED / "diffusion_pytorch_model.safetensors")
     folder = released_copy(tmp_path / "still", tensors)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"with_noise": False}))
     still, moving = PromptNet.from_official(folder), PromptNet.from_official(RELEASED)
+    assert (still.config["with_noise"], moving.config["with_noise"]) == (False, True)
     (x_t, x_ref), vision = torch.randn(2, 1, 4, 32, 32), torch.randn(1, 5, 1024)
-    torch.testing.assert_close(still(x_t, 5, x_ref, vision), moving(x_ref, 5, x_ref, vision), rtol=0, atol=0)
+    torch.testing.assert_close(still(x_t, 5, x_ref, vision), moving(x_t, 5, x_ref, vision), rtol=0, atol=0)
 
 
 def test_at_the_real_size_every_tensor_but_the_residual_heads_is_read():
