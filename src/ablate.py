@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from src.entry import PACKAGE, command, plain
+from src.entry import PACKAGE, check_needs, command, plain, portable
 from src.results import tables
 from src.results.digests import code_digest, digest
 from src.results.grids import image_grid
@@ -16,11 +16,13 @@ from src.studies import Composed
 
 @command("ablate")
 def main(cfg: DictConfig) -> None:
+    check_needs(cfg, "ablate")
     composed = Composed(cfg)
-    study = composed.study()
     changed = cfg.copy()
     for name, value in cfg.ablation.change.items():
         OmegaConf.update(changed, name, value, merge=False)
+    composed.check(cfg, changed)
+    study = composed.study()
     print(f"{cfg.world.notice}\n{cfg.ablation.name}: {cfg.ablation.question}", flush=True)
     full_run, full = composed.method_side(study, "full", cfg)
     other_run, other = composed.method_side(study, cfg.ablation.name, changed, fresh_noise=cfg.ablation.fresh_noise)
@@ -36,7 +38,7 @@ def main(cfg: DictConfig) -> None:
     shown = {**sides, **{name: anchors[name][0] for name in ("generic", "oracle_vae") if name in anchors}}
     config = {name: run.folder.name for name, run in {**sides, **{k: r for k, (r, _) in anchors.items()}}.items()}
     key = digest(config, weights=composed.weights, code=code_digest(PACKAGE))
-    with open_run(cfg.runs, "ablate", {**config, "settings": plain(cfg)}, key) as run:
+    with open_run(cfg.runs, "ablate", {**config, "settings": portable(plain(cfg))}, key) as run:
         if not run.complete:
             write_atomic(run.path("table.md"), tables.to_markdown(table).encode())
             write_atomic(run.path("table.csv"), tables.to_csv(table).encode())

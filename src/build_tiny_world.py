@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig
 
 from src.entry import PACKAGE, build, command
+from src.results.provenance import now
 from src.results.store import read_json, write_json
 from src.tiny_world import export, gates, generator, identity_judges, manifest, presence_judge, text_judges, vision
 from src.train import trained_promptnet
@@ -37,13 +38,27 @@ def main(cfg: DictConfig) -> None:
         reports = _reports(cache) | {name: {"command": f"{COMMAND} stage={stage}", **r} for name, r in done.items()}
         write_json(cache / "reports.json", reports)
         if stage in ("export", "judges", "promptnet"):
-            manifest.write_manifest(WEIGHTS, reports)
+            manifest.write_manifest(WEIGHTS, _known() | reports, history=_replaced())
 
 
 def _reports(cache: Path) -> dict[str, Any]:
     """What the stages of this cache said of themselves, by stage."""
     path = cache / "reports.json"
     return read_json(path) if path.exists() else {}
+
+
+def _known() -> dict[str, Any]:
+    """What the shipped manifest says of stages; those that are made again replace it."""
+    return manifest.read_manifest(WEIGHTS)["stages"] if (WEIGHTS / manifest.MANIFEST).exists() else {}
+
+
+def _replaced() -> list[dict[str, Any]]:
+    """The gates of the weights that are about to be replaced, for the manifest's history."""
+    if not (WEIGHTS / manifest.MANIFEST).exists():
+        return []
+    gates_then = manifest.read_manifest(WEIGHTS)["gates"]
+    values = {f"{row['number']} {row['name']}": row["value"] for row in gates_then}
+    return [{"replaced": now(), "weights": manifest.weights_digest(WEIGHTS), "gates": values}] if values else []
 
 
 def export_base(cache: Path) -> dict[str, Any]:

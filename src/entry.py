@@ -14,7 +14,7 @@ from typing import Any
 import hydra
 from huggingface_hub import try_to_load_from_cache
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -36,8 +36,11 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
                 check_overrides(cfg, HydraConfig.get().overrides.task)
                 check_targets(cfg)
                 main(cfg)
-            except (ValueError, OSError, OmegaConfBaseException) as error:
-                sys.exit(f"error: {_one_line(error)}")
+            except (ValueError, OSError, OmegaConfBaseException, InstantiationException) as error:
+                cause = _cause(error)
+                if isinstance(cause, InstantiationException):
+                    raise
+                sys.exit(f"error: {_one_line(cause)}")
 
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on to us
@@ -56,6 +59,15 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore")
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What went wrong inside the thing that Hydra was building, if it is an error that a user can mend."""
+    while isinstance(error, InstantiationException) and isinstance(
+        error.__cause__, ValueError | OSError | HydraException
+    ):
+        error = error.__cause__
+    return error
 
 
 def _one_line(error: BaseException) -> str:
@@ -147,13 +159,31 @@ def plain(cfg: Any) -> Any:
     return OmegaConf.to_container(cfg, resolve=True)
 
 
-def check_needs(cfg: DictConfig) -> None:
-    """Stop before anything is loaded if the world needs something that is not here (`world.needs`).
+def portable(value: Any) -> Any:
+    """Plain data in which paths inside this package read the same on every machine."""
+    if isinstance(value, dict):
+        return {key: portable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [portable(item) for item in value]
+    return value.replace(str(PACKAGE), "src") if isinstance(value, str) else value
+
+
+def count(cfg: DictConfig, name: str, most: int | None = None) -> int:
+    """A whole number of at least 1, and at most what there is. ValueError names it."""
+    value = cfg[name]
+    if not isinstance(value, int) or value < 1 or (most is not None and value > most):
+        raise ValueError(f"{name} ({value}) must be a whole number from 1" + (f" to {most}" if most else ""))
+    return value
+
+
+def check_needs(cfg: DictConfig, command_name: str) -> None:
+    """Stop before anything is loaded if this command needs something that is not here (`world.needs`).
 
     Raises:
         FileNotFoundError: listing everything that is missing, where to get it, and the embedded alternative.
     """
-    missing = [need for need in plain(cfg.world.needs) if not _is_here(need)]
+    needs = [need for need in plain(cfg.world.needs) if command_name in need["commands"]]
+    missing = [need for need in needs if not _is_here(need)]
     if missing:
         lines = "; ".join(f"{need['what']} ({need['place']}): {need['remedy']}" for need in missing)
         raise FileNotFoundError(f"world {cfg.world.name} lacks {len(missing)}: {lines}; {cfg.world.alternative}")

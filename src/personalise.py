@@ -1,59 +1,82 @@
 """Your photo x prompts x seeds: `python -m src.personalise photo=me.png 'prompts=["a photo of S* at the beach"]'`."""
 
 from pathlib import Path
+from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from src.data.photos import read_photos
-from src.entry import PACKAGE, build, command, plain
-from src.methods.profusion import ProFusion
+from src.entry import PACKAGE, build, check_needs, command, count, plain, portable
+from src.metrics.score import score_folder
 from src.models.prompts import check_prompt
 from src.results.digests import code_digest, digest, file_digest
 from src.results.grids import contact_sheet
 from src.results.runs import Run, open_run
-from src.results.store import save_png, to_picture
-from src.studies import CODE, world_weights
+from src.results.store import save_png, to_picture, write_csv
+from src.results.study import Generate, Rows
+from src.studies import SIDE, check_logger, weights_of
 
 
 @command("personalise")
 def main(cfg: DictConfig) -> None:
     if OmegaConf.is_missing(cfg, "photo"):
         raise ValueError(f"photo is not given: write photo=PATH; examples lie in {PACKAGE / 'tiny_world' / 'examples'}")
-    prompts, paths = plain(cfg.prompts), plain(cfg.photo)
-    if not prompts or cfg.seeds < 1:
-        raise ValueError(f"prompts ({prompts}) must hold at least one prompt, and seeds ({cfg.seeds}) be at least 1")
-    weights = world_weights(cfg)
-    base = build(cfg.base)
-    for prompt in prompts:
-        check_prompt(prompt, base.tokenizer, base.known_words)
-    photos = read_photos(paths, base.image_size)
+    check_needs(cfg, "personalise")
+    check_logger(cfg)
+    settings = plain(cfg)
+    settings |= {name: _listed(settings[name]) for name in ("photo", "prompts")}
+    if not settings["prompts"]:
+        raise ValueError("prompts ([]) must hold at least one prompt, such as 'a photo of S* at the beach'")
+    seeds = list(range(cfg.seed, cfg.seed + count(cfg, "seeds")))
+    weights = weights_of(cfg, "base", "promptnet", "judges")
+    base, promptnet, sampler = build(cfg.base), build(cfg.promptnet), build(cfg.sampler)
+    for prompt in settings["prompts"]:
+        check_prompt(prompt, base.tokenizer, base.known_words, promptnet.num_pseudo_tokens)
+    base.schedule(sampler.steps)
+    method = build(cfg.method)(promptnet=promptnet, sampler=sampler)
+    photos = read_photos(settings["photo"], base.image_size)
     print(cfg.world.notice, flush=True)
-    files = {str(path): file_digest(Path(path)) for path in ([paths] if isinstance(paths, str) else paths)}
-    settings = {name: value for name, value in plain(cfg).items() if name not in ("runs", "logger")}
-    key = digest({**settings, "photo": list(files.values())}, weights=weights, code=code_digest(PACKAGE, CODE))
+    own = {name: value for name, value in settings.items() if name not in ("runs", "logger")}
+    own["photo"] = [file_digest(Path(path)) for path in settings["photo"]]
+    key = digest(portable(own), weights=weights, code=code_digest(PACKAGE, (*SIDE, "personalise.py")))
     with open_run(cfg.runs, "personalise", settings, key, logger=plain(cfg.logger), tags=[cfg.world.name]) as run:
         if not run.complete:
-            generate(cfg, run, base, photos, prompts)
-    print(f"images: {run.path('images')}\nsheet:  {run.path('sheet.png')}", flush=True)
+            person = method.learn(base, photos, keep=run.path("person.safetensors"))
+            rows = generate(run, person, photos, settings, seeds)
+            run.write_scores(judged(cfg, run, rows))
+            run.finish({"images": len(rows), "unet_evaluations": getattr(person, "unet_evaluations", None)})
+    for name in ("images", "scores.csv", "sheet.png"):
+        print(f"{name:<11}{run.path(name)}", flush=True)
 
 
-def generate(cfg: DictConfig, run: Run, base, photos: torch.Tensor, prompts: list[str]) -> None:
-    """Learn the person, then all seeds of a prompt in one batch."""
-    method: ProFusion = build(cfg.method)(promptnet=build(cfg.promptnet), sampler=build(cfg.sampler))
-    person = method.learn(base, photos, keep=run.path("person.safetensors"))
-    seeds, sheet = list(range(cfg.seed, cfg.seed + cfg.seeds)), []
-    for number, prompt in enumerate(prompts):
+def _listed(value: Any) -> list[str]:
+    """One path or prompt, or several."""
+    return [value] if isinstance(value, str) else list(value)
+
+
+def generate(run: Run, person: Generate, photos: Tensor, settings: dict[str, Any], seeds: list[int]) -> Rows:
+    """All seeds of a prompt in one batch; images with their settings, and a contact sheet."""
+    rows = []
+    for number, photo in enumerate(photos):
+        run.save_image(f"photos/{number}.png", to_picture(photo), {"photo": settings["photo"][number]})
+    for number, prompt in enumerate(settings["prompts"]):
+        about = {"person": "photo", "prompt": prompt, "family": "own", "photo": "photos/0.png"}
         for seed, image in zip(seeds, person(prompt, seeds).cpu(), strict=True):
-            settings = {"prompt": prompt, "seed": seed, "photo": plain(cfg.photo), "sampler": plain(cfg.sampler)}
-            name = f"images/{number:02d}-{seed}.png"
-            run.save_image(name, to_picture(image), {**settings, "method": plain(cfg.method)})
-            sheet.append((run.path(name), prompt))
-        run.log({"prompt": prompt, "unet_evaluations": getattr(person, "unet_evaluations", None)})
-    pictures = [to_picture(photo) for photo in photos] + [path for path, _ in sheet]
-    captions = ["photo"] * len(photos) + [prompt for _, prompt in sheet]
-    save_png(run.path("sheet.png"), contact_sheet(pictures, captions, columns=len(seeds) + 1), {"prompts": prompts})
-    run.finish({"images": len(sheet)})
+            rows.append({"file": f"images/{number:02d}-{seed}.png", "seed": seed, **about})
+            how = {name: settings[name] for name in ("photo", "sampler", "method")}
+            run.save_image(rows[-1]["file"], to_picture(image), {"prompt": prompt, "seed": seed, **how})
+    pictures = [to_picture(photo) for photo in photos] + [run.path(row["file"]) for row in rows]
+    captions = ["photo"] * len(photos) + [row["prompt"] for row in rows]
+    save_png(run.path("sheet.png"), contact_sheet(pictures, captions, columns=len(seeds) + 1), {"rows": len(rows)})
+    return rows
+
+
+def judged(cfg: DictConfig, run: Run, rows: Rows) -> Rows:
+    """The rows with the world's judges' scores."""
+    write_csv(run.path("images.csv"), rows)
+    judges = {kind: [build(judge) for judge in cfg.judges[kind]] for kind in ("text", "identity")}
+    return score_folder(run.folder, **judges, generic=cfg.sampler.generic)
 
 
 if __name__ == "__main__":

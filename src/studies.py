@@ -1,6 +1,6 @@
 """From a composed configuration to a study: what `ablate` and its like have in common."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,93 +9,117 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from src.entry import PACKAGE, build, plain
+from src.entry import PACKAGE, build, count, plain, portable
 from src.methods.profusion import ProFusion, Sampler
 from src.metrics.score import score_folder
 from src.models.base import TextToImage
+from src.models.promptnet import PromptNet
 from src.models.prompts import check_prompt
 from src.results.digests import code_digest, digest, file_digest
-from src.results.runs import Run
+from src.results.runs import MODES, Run
 from src.results.store import locked
 from src.results.study import Generate, Rows, Study
-from src.tiny_world.manifest import check_manifest, weights_digest
+from src.tiny_world.manifest import check_manifest
 
-CODE = ("diffusion.py", "sampling.py", "models", "data", "metrics", "learning", "methods", "results/study.py")
+# whose code decides what is learned, and what an image and its scores are
+LEARNING = ("diffusion.py", "sampling.py", "models", "data", "learning")
+SIDE = (*LEARNING, "metrics", "methods", "studies.py", "results/study.py", "results/store.py")
 
 
-def world_weights(cfg: DictConfig) -> dict[str, str]:
-    """What identifies the weights of a run's world; shipped ones are checked against their manifest first."""
+def weights_of(cfg: DictConfig, *names: str) -> dict[str, str]:
+    """The SHA-256 of every file that these parts of a configuration name; shipped ones are checked first.
+
+    Raises:
+        FileNotFoundError, ValueError: a shipped file is missing, damaged or foreign.
+    """
     if cfg.world.weights:
         check_manifest(Path(cfg.world.weights))
-        return {"world": weights_digest(Path(cfg.world.weights))}
-    return base_weights(cfg)
+    digests = {}
+    for name in names:
+        for path in _paths(plain(cfg[name])):
+            files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+            digests |= {portable(str(file)): file_digest(file) for file in files}
+    return digests
 
 
-def base_weights(cfg: DictConfig) -> dict[str, str]:
-    """What identifies the base alone: the digests of a local folder's files, or the hub's name of it."""
-    source = Path(cfg.base.folder_or_hub_id)
-    files = sorted(source.rglob("*.safetensors")) if source.is_dir() else []
-    return {str(p.relative_to(source)): file_digest(p) for p in files} or {"base": str(source)}
+def _paths(node: Any) -> Iterator[Path]:
+    """Every string in plain data that is a path of something that exists."""
+    if isinstance(node, dict | list):
+        for value in node.values() if isinstance(node, dict) else node:
+            yield from _paths(value)
+    elif isinstance(node, str) and Path(node.removeprefix("local-dir:")).exists() and "/" in node:
+        yield Path(node.removeprefix("local-dir:"))
+
+
+def check_logger(cfg: DictConfig) -> None:
+    """ValueError for a mode that Weights & Biases does not have, before a folder is made."""
+    if cfg.logger.mode not in MODES:
+        raise ValueError(f"logger.mode ({cfg.logger.mode}) must be one of {', '.join(MODES)}")
 
 
 class Composed:
     """The parts that a configuration names, each built when it is first needed, and the study over them."""
 
     def __init__(self, cfg: DictConfig):
+        check_logger(cfg)
         self.cfg, self.world = cfg, cfg.world
-        self.weights = world_weights(cfg)
-        self.code = code_digest(PACKAGE, CODE)
+        self.weights = weights_of(cfg, "base", "promptnet", "judges")
         every = [(family, prompt) for family, prompts in plain(cfg.prompt_set).items() for prompt in prompts]
-        self.prompts = _alternating(every)[: cfg.prompts]
-        self.people = build(cfg.people_set)[: cfg.people]
-        for name, number in (("people", len(self.people)), ("prompts", len(self.prompts)), ("seeds", cfg.seeds)):
-            if number < 1:
-                raise ValueError(f"{name} ({cfg[name]}) must be at least 1")
+        everybody = build(cfg.people_set)
+        self.prompts = _alternating(every)[: count(cfg, "prompts", len(every))]
+        self.people = everybody[: count(cfg, "people", len(everybody))]
+        self.seeds = list(range(count(cfg, "seeds")))
         self.every_prompt = [prompt for _, prompt in every]
 
     @cached_property
     def base(self) -> TextToImage:
+        """The text-to-image model."""
         return build(self.cfg.base)
 
-    def check_prompts(self) -> None:
-        """Before a folder is made: ValueError for a prompt that this base cannot use."""
-        for prompt in self.every_prompt:
-            check_prompt(prompt, self.base.tokenizer, self.base.known_words)
-
     @cached_property
-    def promptnet(self) -> Any:
+    def promptnet(self) -> PromptNet:
+        """The pre-trained encoder, frozen."""
         return build(self.cfg.promptnet).requires_grad_(False).eval()
 
     @cached_property
     def judges(self) -> dict[str, list[Any]]:
-        return {
-            kind: [build(judge) for judge in judges] for kind, judges in self.cfg.judges.items() if kind != "selecting"
-        }
+        """The judges of text and of identity."""
+        return {kind: [build(judge) for judge in self.cfg.judges[kind]] for kind in ("text", "identity")}
+
+    def check(self, *configurations: DictConfig) -> None:
+        """Before a folder is made: ValueError for a prompt or a sampler that this base cannot use."""
+        for prompt in self.every_prompt:
+            check_prompt(prompt, self.base.tokenizer, self.base.known_words, self.promptnet.num_pseudo_tokens)
+        for cfg in configurations:
+            self.base.schedule(build(cfg.sampler).steps)
+            build(cfg.method)
 
     def photo(self, person: int | str) -> Tensor:
         """Reference photos [P, 3, H, W]; nothing that any prompt of the set asks for is in them."""
         return build(self.world.reference)(person=person, prompts=self.every_prompt)
 
     def score(self, folder: Path) -> Rows:
-        judges = self.judges
-        return score_folder(folder, text=judges["text"], identity=judges["identity"], generic=self.cfg.sampler.generic)
+        """The rows of folder/images.csv with every judge's score."""
+        judges, generic = self.judges, self.cfg.sampler.generic
+        return score_folder(folder, text=judges["text"], identity=judges["identity"], generic=generic)
 
     def study(self) -> Study:
-        self.check_prompts()
-        group = f"{self.world.name}-{len(self.people)}x{len(self.prompts)}x{self.cfg.seeds}"
-        parts = {name: plain(self.cfg[name]) for name in ("base", "promptnet", "judges", "people_set", "prompt_set")}
+        """The same people, prompts and seeds for every side."""
+        names = ("base", "promptnet", "judges", "people_set", "prompt_set")
+        parts = {name: plain(self.cfg[name]) for name in names} | {"generic": self.cfg.sampler.generic}
+        parts |= {name: plain(self.world)[name] for name in ("reference", "oracle", "stranger")}
         return Study(
             root=Path(self.cfg.runs),
             people=self.people,
             prompts=self.prompts,
-            seeds=list(range(self.cfg.seeds)),
+            seeds=self.seeds,
             photo=self.photo,
             score=self.score,
-            identity=_without_paths({**parts, "reference": plain(self.world.reference)}),
+            identity=portable(parts),
             weights=self.weights,
-            code=self.code,
+            code=code_digest(PACKAGE, SIDE),
             logger=plain(self.cfg.logger),
-            group=group,
+            group=f"{self.world.name}-{len(self.people)}x{len(self.prompts)}x{len(self.seeds)}",
         )
 
     def method_side(self, study: Study, name: str, cfg: DictConfig, *, fresh_noise: int = 0) -> tuple[Run, Rows]:
@@ -107,28 +131,29 @@ class Composed:
 
         def meet(person: int | str) -> Generate:
             keep = learned / f"{person}.safetensors"
+            full = method(promptnet=self.promptnet, sampler=sampler)
+            if full.finetune is None:
+                return full.learn(self.base, self.photo(person))
             with locked(keep.with_suffix(".lock"), f"person {person}"):
-                full = method(promptnet=self.promptnet, sampler=sampler)
                 return full.learn(self.base, self.photo(person), keep=keep)
 
         return study.side(name, config, meet, fresh_noise=fresh_noise, tags=[self.world.name])
 
     def _learned_key(self, method: dict[str, Any]) -> str:
-        parts = {"method": method, "promptnet": self.cfg.promptnet, "prompts": self.every_prompt}
-        own = _without_paths({**parts, "promptnet": plain(self.cfg.promptnet), "base": plain(self.cfg.base)})
-        return digest(own, weights=self.weights, code=self.code)[:12]
+        """What decides whether a person who was learned before is known: nothing of the sampler, the judges."""
+        parts = {"finetune": method["finetune"], "prompts": self.every_prompt, "reference": plain(self.world.reference)}
+        parts |= {name: plain(self.cfg[name]) for name in ("base", "promptnet")}
+        weights = weights_of(self.cfg, "base", "promptnet")
+        return digest(portable(parts), weights=weights, code=code_digest(PACKAGE, LEARNING))[:12]
 
     def anchors(self, study: Study) -> dict[str, tuple[Run, Rows]]:
         """Floors and ceilings: those that this world can give."""
-        oracle, stranger = build(self.world.oracle), build(self.world.stranger)
-        with_vae = lambda images: self.base.decode(self.base.encode(images))  # noqa: E731
-        makers: dict[str, Callable[[Any], Generate]] = {
-            "copy": lambda person: lambda prompt, seeds: self.photo(person)[:1].expand(len(seeds), -1, -1, -1)
-        }
-        if oracle and stranger:
+        makers: dict[str, Callable[[Any], Generate]] = {"copy": lambda person: _copied(self.photo(person))}
+        if self.world.oracle and self.world.stranger:
+            oracle, stranger = build(self.world.oracle), build(self.world.stranger)
             makers["other"] = lambda person: _drawn(stranger, person)
             makers["oracle"] = lambda person: _drawn(oracle, person)
-            makers["oracle_vae"] = lambda person: _then(_drawn(oracle, person), with_vae)
+            makers["oracle_vae"] = lambda person: _through_vae(self.base, _drawn(oracle, person))
         sides = {name: study.side(name, {"anchor": name}, make) for name, make in makers.items()}
         return {**sides, "generic": self.method_side(study, "generic", self._generic())}
 
@@ -136,26 +161,28 @@ class Composed:
         """The generic prompt alone, whatever the fusion stage's settings are."""
         cfg = self.cfg.copy()
         text = {"fusion_steps": 0, "gamma": 1.0, "blend": "position", "joint": []}
-        text |= {
-            "separate": [{"prompt": "generic", "weight": "joint"}],
-            "guidance": {"joint": cfg.sampler.guidance.joint},
-        }
+        text |= {"separate": [{"prompt": "generic", "weight": "joint"}]}
+        text |= {"guidance": {"joint": cfg.sampler.guidance.joint}}
         for name, value in text.items():
             OmegaConf.update(cfg.sampler, name, value, merge=False)
         cfg.method.finetune = None
         return cfg
 
 
+def _copied(photos: Tensor) -> Generate:
+    return lambda prompt, seeds: photos[:1].expand(len(seeds), -1, -1, -1)
+
+
 def _drawn(draw: Callable[..., Tensor], person: Any) -> Generate:
     return lambda prompt, seeds: torch.stack([draw(person=person, prompt=prompt, seed=seed) for seed in seeds])
 
 
-def _then(generate: Generate, change: Callable[[Tensor], Tensor]) -> Generate:
-    def both(prompt: str, seeds: Sequence[int]) -> Tensor:
-        with torch.no_grad():
-            return change(generate(prompt, seeds))
+def _through_vae(base: TextToImage, generate: Generate) -> Generate:
+    @torch.no_grad()
+    def decoded(prompt: str, seeds: Sequence[int]) -> Tensor:
+        return base.decode(base.encode(generate(prompt, seeds)))
 
-    return both
+    return decoded
 
 
 def _alternating(prompts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -164,12 +191,3 @@ def _alternating(prompts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     columns = [[pair for pair in prompts if pair[0] == family] for family in families]
     longest = max(map(len, columns), default=0)
     return [column[k] for k in range(longest) for column in columns if k < len(column)]
-
-
-def _without_paths(parts: Any) -> Any:
-    """Paths inside this package are the same on every machine once written relative to it."""
-    if isinstance(parts, dict):
-        return {key: _without_paths(value) for key, value in parts.items()}
-    if isinstance(parts, list):
-        return [_without_paths(value) for value in parts]
-    return parts.replace(str(PACKAGE), "src") if isinstance(parts, str) else parts

@@ -5,14 +5,14 @@ from collections.abc import Callable
 import torch
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, build, check_needs, command, plain
+from src.entry import PACKAGE, build, check_needs, command, plain, portable
 from src.learning.finetune import Tuned
 from src.methods.profusion import Personal, Sampler
 from src.results.digests import code_digest, digest
 from src.results.grids import image_grid
 from src.results.runs import Run, open_run
 from src.results.store import save_png, to_picture
-from src.studies import base_weights
+from src.studies import LEARNING, check_logger, weights_of
 
 
 @command("train")
@@ -23,20 +23,15 @@ def main(cfg: DictConfig) -> None:
 
 def trained_promptnet(cfg: DictConfig) -> Run:
     """The finished run of this configuration: stored, continued, or made now."""
-    check_needs(cfg)
-    settings = plain(cfg)
-    own = {name: value for name, value in settings.items() if name not in ("runs", "logger", "resume", "judges")}
-    code = code_digest(PACKAGE, ("diffusion.py", "models", "data", "learning"))
+    check_needs(cfg, "train")
+    check_logger(cfg)
+    settings = portable(plain(cfg))
+    own = {name: settings[name] for name in ("base", "promptnet", "learning", "data", "seed")}
+    own["trainer"] = {name: cfg.trainer[name] for name in ("steps", "gradient_clip", "precision", "devices")}
+    key = digest(own, weights=weights_of(cfg, "base"), code=code_digest(PACKAGE, LEARNING))
     print(cfg.world.notice, flush=True)
     tags = [cfg.world.name, "pretrain"]
-    with open_run(
-        cfg.runs,
-        "train",
-        settings,
-        digest(own, weights=base_weights(cfg), code=code),
-        logger=plain(cfg.logger),
-        tags=tags,
-    ) as run:
+    with open_run(cfg.runs, "train", settings, key, logger=plain(cfg.logger), tags=tags) as run:
         if not run.complete:
             pretrain(cfg, run)
     return run

@@ -80,7 +80,7 @@ def test_personalise_writes_images_with_their_settings(run, tmp_path):
     prompt = "a photo of S* at the beach"
     status, printed, complaint = run(personalise, f"photo={PHOTO}", f"prompts=['{prompt}']", "seeds=2", *QUICK)
     assert status == 0, complaint
-    folder = tmp_path / re.search(r"images: +(\S+)", printed)[1]
+    folder = tmp_path / re.search(r"images +(\S+)", printed)[1]
     assert [read_settings(path)["seed"] for path in sorted(folder.iterdir())] == [0, 1]
     assert read_settings(folder / "00-0.png")["prompt"] == prompt
     assert "drawings of its own kind only" in printed
@@ -127,7 +127,16 @@ def test_ffhq_pretraining_lists_everything_that_is_missing(run):
         (ablate, ["+sampler.stepz=3"], ["sampler.stepz", "sampler.steps"]),
         (ablate, ["sampler.fusion_eta=1.5"], ["fusion_eta (1.5)", "[0, 1]"]),
         (ablate, ["sampler.fusion_eta=-0.1", "ablation=no_finetune"], ["fusion_eta (-0.1)", "[0, 1]"]),
+        (personalise, [f"photo={PHOTO}", "sampler.fusion_eta=2"], ["fusion_eta (2)", "[0, 1]"]),
+        (personalise, [f"photo={PHOTO}", "sampler.steps=1001"], ["1001"]),
+        (personalise, [f"photo={PHOTO}", "logger.mode=moon"], ["logger.mode (moon)", "offline"]),
+        (personalise, [f"photo={PHOTO}", "method.finetune.steps=0"], ["method.finetune.steps (0)"]),
         (ablate, ["people=0"], ["people (0)"]),
+        (ablate, ["people=-1"], ["people (-1)"]),
+        (ablate, ["people=501"], ["people (501)", "to 500"]),
+        (ablate, ["seeds=abc"], ["seeds (abc)"]),
+        (ablate, ["sampler.steps=1001"], ["1001"]),
+        (ablate, ["sampler.blend=interp"], ["blend (interp)"]),
         (build_tiny_world, ["stage=moon"], ["stage (moon)", "vae"]),
     ],
 )

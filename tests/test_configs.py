@@ -29,7 +29,9 @@ def test_every_command_composes(root):
 def test_every_file_composes_and_binds(path):
     group, name = path.parent.name, path.stem
     root = HOME.get(group, "ablate")
-    cfg = compose(root, [f"+experiment={name}" if group == "experiment" else f"{group}={name}"])
+    choice = [f"+experiment={name}" if group == "experiment" else f"{group}={name}"]
+    world = [f"world={name}"] if (CONF / "world" / f"{name}.yaml").exists() else []
+    cfg = compose(root, [*world, *choice] if group != "world" else choice)
     entry.check_targets(cfg)
     entry.plain(OmegaConf.masked_copy(cfg, [key for key in cfg if key not in ("photo", "hydra")]))
 

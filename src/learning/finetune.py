@@ -1,17 +1,18 @@
 """Fine-tuning on one person's photos, without regularisation (Zhou et al. 2023, fine-tuning)."""
 
 import copy
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from src.diffusion import denoising_loss
+from src.files import write_atomic
 from src.learning.pretrain import encode_photos, personal_noise_prediction, slot_draws
 from src.models.base import TextToImage
 from src.models.personal import attention_projections
@@ -29,14 +30,15 @@ class Tuned:
         return nn.ModuleDict({"promptnet": self.promptnet, "projections": attention_projections(self.base.unet)})
 
     def save(self, path: Path) -> None:
-        """One safetensors file, complete or absent."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(".tmp")
-        save_file({name: value.contiguous() for name, value in self._trained().state_dict().items()}, beside)
-        os.replace(beside, path)
+        """One safetensors file, whole or not there (OSError)."""
+        write_atomic(path, save({name: value.contiguous() for name, value in self._trained().state_dict().items()}))
 
     def load(self, path: Path) -> "Tuned":
-        self._trained().load_state_dict(load_file(path))
+        """What `save` wrote, into these copies. ValueError for a damaged or foreign file."""
+        try:
+            self._trained().load_state_dict(load_file(path))
+        except (SafetensorError, RuntimeError) as error:
+            raise ValueError(f"{path} is damaged or of another base ({error}): delete it to learn again") from error
         return self
 
 
@@ -138,14 +140,17 @@ class Finetune:
         )
         module.requires_grad_(True)
         loader = DataLoader(_Pairs(len(photos), self.steps * self.batch, self.seed), batch_size=self.batch)
+        device = next(base.parameters()).device
         trainer = pl.Trainer(
             max_steps=self.steps,
+            accelerator=device.type,
+            devices=1 if device.type == "cpu" else [device.index or 0],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
         )
         trainer.fit(module, loader)
-        tuned.base.requires_grad_(False).eval()
-        tuned.promptnet.requires_grad_(False).eval()
+        for part in (tuned.base, tuned.promptnet):  # Lightning leaves what it trained on the CPU
+            part.requires_grad_(False).eval().to(device)
         return tuned

@@ -86,6 +86,7 @@ class PretrainPromptNet(pl.LightningModule):
         prompt: str = "a photo of S*",
         penalty: float = 0.0,
         low_third: float = 1 / 3,
+        gradient_checkpointing: bool = False,
         seed: int = 0,
     ):
         """penalty: lambda of the optional lambda |S*|^2, for the regularisation study alone; must be 0 or more."""
@@ -94,6 +95,7 @@ class PretrainPromptNet(pl.LightningModule):
             raise ValueError(f"penalty ({penalty}) must be 0 or more")
         self._frozen = [base]  # in a list: no submodule, neither moved into checkpoints nor set to train mode
         self.promptnet, self.optimizer, self.prompt = promptnet, optimizer, prompt
+        self.promptnet.gradient_checkpointing = gradient_checkpointing
         self.penalty, self.low_third, self.seed = penalty, low_third, seed
 
     @property

@@ -52,6 +52,9 @@ class Sampler:
         if unknown:
             raise ValueError(f"sampler.guidance ({sorted(unknown)[0]}) is unknown: it has fusion, joint and text")
 
+        if self.blend not in ("position", "interpolate"):
+            raise ValueError(f"sampler.blend ({self.blend}) must be position or interpolate")
+
     def terms(self, rows: Sequence[Mapping[str, Any]], prompt: str, shares: Sequence[float]) -> Terms:
         """(condition, weight) for a prompt; a row that names S* is shared out among the photos."""
         terms: Terms = []
@@ -72,6 +75,8 @@ class Personal:
     def __init__(self, tuned: Tuned, photos: Tensor, sampler: Sampler, shares: Sequence[float] | None):
         self.base, self.sampler = tuned.base, sampler
         self.shares = [1 / len(photos)] * len(photos) if shares is None else list(shares)
+        if len(self.shares) != len(photos) or min(self.shares) < 0 or sum(self.shares) <= 0:
+            raise ValueError(f"method.shares ({shares}) must be {len(photos)} weights >= 0, not all 0: one a photo")
         self.noise = PersonalNoise(tuned.base, tuned.promptnet, photos, generic=sampler.generic)
 
     @property
@@ -81,7 +86,7 @@ class Personal:
 
     @torch.no_grad()
     def __call__(self, prompt: str, seeds: Sequence[int]) -> Tensor:
-        check_prompt(prompt, self.base.tokenizer, self.base.known_words)
+        check_prompt(prompt, self.base.tokenizer, self.base.known_words, self.noise.promptnet.num_pseudo_tokens)
         sampler, randn_like = self.sampler, seeded_randn_like(seeds)
         device = next(self.base.parameters()).device
         self.noise.unet_evaluations = 0
@@ -89,7 +94,7 @@ class Personal:
             self.noise,
             randn_like(torch.empty(len(seeds), *self.base.latent_shape, device=device)),
             self.base.schedule(sampler.steps),
-            joint=sampler.terms(sampler.joint, prompt, self.shares),
+            joint=sampler.terms(sampler.joint, prompt, [share / sum(self.shares) for share in self.shares]),
             separate=sampler.terms(sampler.separate, prompt, self.shares),
             fusion_steps=sampler.fusion_steps,
             fusion_eta=sampler.fusion_eta,
@@ -104,7 +109,8 @@ class ProFusion:
     """The method and, by its data, the ablations: no `finetune`, no fusion steps, other terms.
 
     finetune: (base, promptnet, photos) -> Tuned; None uses the pre-trained PromptNet as it is.
-    shares: the weight of each photo's S*; None shares equally.
+    shares: the weight s_k of each photo's S*; None shares equally, with sum 1. The refinement stage multiplies its
+        weights by s_k, the fusion stage by s_k over their sum.
     """
 
     promptnet: PromptNet

@@ -26,6 +26,7 @@ VOCABULARY = "vocabulary.txt"
 class TextToImage(nn.Module):
     """A latent diffusion model with a CLIP image encoder beside it; all parts are frozen and in eval mode.
 
+    The parts may be in half precision: what goes into one is cast to its dtype, what comes out of one is float32.
     alpha_bar: [T], the training noise schedule. prediction_type: "epsilon" or "v_prediction".
     final_alpha_bar: signal level after the last step; None: alpha_bar[0], as in Stable Diffusion.
     steps_offset: of the "leading" timesteps. known_words: the words that prompts may use; None: any.
@@ -84,7 +85,7 @@ class TextToImage(nn.Module):
         """Mean and standard deviation [B, C, h, w] of the scaled latents of images [B, 3, H, W], [-1, 1]."""
         distribution = self.vae.encode(image.to(self.vae.dtype)).latent_dist
         scale = self.vae.config.scaling_factor
-        return distribution.mean * scale, distribution.std * scale
+        return distribution.mean.float() * scale, distribution.std.float() * scale
 
     def encode(self, image: Tensor, randn_like: RandnLike | None = None) -> Tensor:
         """Scaled latents [B, C, h, w] of images [B, 3, H, W] in [-1, 1]: posterior mean, or a sample."""
@@ -93,16 +94,17 @@ class TextToImage(nn.Module):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Images [B, 3, H, W], clamped to [-1, 1], of scaled latents [B, C, h, w]."""
-        return self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample.clamp(-1, 1)
+        scaled = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
+        return self.vae.decode(scaled).sample.float().clamp(-1, 1)
 
     def see(self, image: Tensor) -> Tensor:
         """All tokens [B, N, Dv] of the image encoder before its last norm; image [B, 3, H, W] in [-1, 1]."""
-        size = int(self.image_encoder.config.image_size)  # type: ignore[arg-type]
+        size, image = int(self.image_encoder.config.image_size), image.float()  # type: ignore[arg-type]
         if tuple(image.shape[-2:]) != (size, size):
             image = F.interpolate(image, (size, size), mode="bicubic", align_corners=False, antialias=True)
         mean, std = (torch.tensor(value).to(image).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
         pixels = ((image + 1) / 2 - mean) / std
-        return self.image_encoder(pixels.to(self.image_encoder.dtype)).last_hidden_state
+        return self.image_encoder(pixels.to(self.image_encoder.dtype)).last_hidden_state.float()
 
     def text(
         self,
@@ -112,17 +114,19 @@ class TextToImage(nn.Module):
         pad: bool = True,
     ) -> Tensor:
         """The text state [B, L, D]; see src.models.prompts.encode."""
-        return prompts_module.encode(self.text_encoder, self.tokenizer, prompts, pseudo, gamma, pad)
+        return prompts_module.encode(self.text_encoder, self.tokenizer, prompts, pseudo, gamma, pad).float()
 
     def predict_noise(self, x_t: Tensor, t: int | Tensor, text: Tensor, mask: Tensor | None = None) -> Tensor:
         """eps [B, C, h, w] in x_t under a text state [B, L, D]; a velocity prediction is converted.
 
         t: timestep, int, 0-dim or [B]. mask: [B, L] bool, False where the text is not to be seen.
         """
-        prediction = self.unet(x_t, t, encoder_hidden_states=text, encoder_attention_mask=mask).sample
+        dtype = self.unet.dtype
+        seen, text = x_t.to(dtype), text.to(dtype)
+        prediction = self.unet(seen, t, encoder_hidden_states=text, encoder_attention_mask=mask).sample.float()
         if self.prediction_type == "epsilon":
             return prediction
-        return v_to_eps(prediction, x_t, t, self.noise_levels)
+        return v_to_eps(prediction, x_t.float(), t, self.noise_levels)
 
 
 def load_base(

@@ -5,7 +5,6 @@ import fcntl
 import io
 import json
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,44 +15,10 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-REMEDY = "free some space there, or choose another output folder that you may write to"
+from src.files import make_folder, naming, write_atomic
+
 SETTINGS_KEY = "profusion"  # the PNG text chunk that holds an image's settings as JSON
 Row = Mapping[str, Any]
-
-
-@contextmanager
-def _naming(folder: Path) -> Iterator[None]:
-    """Turn any OSError inside into one that names the folder and the remedy; the first one stays its cause."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(f"cannot write in {folder}: {error.strerror or error}; {REMEDY}") from error
-
-
-def make_folder(folder: Path) -> Path:
-    """The folder, created with its parents if need be. OSError names it if that cannot be done."""
-    with _naming(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, wholly or not at all: a file beside it, flushed to disk, then renamed over it.
-
-    OSError if that fails (full disk, read-only folder); what stood at `path` before is then untouched.
-    """
-    path = Path(path)
-    make_folder(path.parent)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with _naming(path.parent):
-        try:
-            with open(draft, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 def sweep_drafts(folder: Path) -> None:
@@ -76,7 +41,7 @@ def append_row(path: Path, row: Row) -> None:
     """Append one JSON line and hand it to the system at once. OSError if that fails; the file is as before."""
     line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
     make_folder(path.parent)
-    with _naming(path.parent), open(path, "ab", buffering=0) as file:
+    with naming(path.parent), open(path, "ab", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         try:
             written = file.write(line)
@@ -147,7 +112,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 def locked(path: Path, what: str, echo: Callable[[str], None] = print) -> Iterator[None]:
     """Hold the lock file `path`; if another process holds it, say so once and wait. It dies with its holder."""
     make_folder(path.parent)
-    with _naming(path.parent):
+    with naming(path.parent):
         file = open(path, "a+")  # noqa: SIM115 (it is closed below; only opening it is named)
     with file:
         try:

@@ -1,11 +1,13 @@
 """A base that has met somebody: what PromptNet is shown, and precision at the border of each part."""
 
+import copy
+
 import pytest
 import torch
 
 from src.models.personal import PersonalNoise
 from src.models.promptnet import PromptNet
-from src.sampling import Condition
+from src.sampling import Condition, fusion_sample, seeded_randn_like
 
 PROMPT = "a photo of S* wearing a red hat"
 
@@ -30,3 +32,49 @@ def test_a_promptnet_without_noise_is_shown_the_photo_instead(tiny_base, photo, 
     x_ref, vision = noise.x_ref.expand_as(x), noise.vision.expand(2, -1, -1)
     pseudo = promptnet(x if with_noise else x_ref, t, x_ref, vision)
     torch.testing.assert_close(found, tiny_base.predict_noise(x, t, tiny_base.text([PROMPT] * 2, pseudo)))
+
+
+def half(base, dtype):
+    """A copy of the base in half precision."""
+    other = copy.copy(base)
+    other._modules = {name: copy.deepcopy(part).to(dtype) for name, part in base._modules.items()}
+    return other
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_base_in_half_precision_is_sampled_from_float32_latents(tiny_base, photo, dtype):
+    """What leaves the adapted base is float32, and close to what the base in full precision makes."""
+    promptnet, images = new_promptnet(tiny_base), []
+    for base in (tiny_base, half(tiny_base, dtype)):
+        noise = PersonalNoise(base, promptnet, photo)
+        assert {noise.x_ref.dtype, noise.vision.dtype, base.text("a photo").dtype} == {torch.float32}
+        randn_like = seeded_randn_like([3])
+        latents = fusion_sample(
+            noise,
+            randn_like(torch.empty(1, *base.latent_shape)),
+            base.schedule(3),
+            joint=[(Condition(PROMPT, 0, 0.6, "interpolate"), 2.0)],
+            separate=[(Condition(PROMPT, 0), 2.0), (Condition("a photo of a person"), 1.5)],
+            fusion_steps=1,
+            fusion_eta=1.0,
+            eta=0.0,
+            randn_like=randn_like,
+        )
+        images.append(base.decode(latents))
+        assert latents.dtype == images[-1].dtype == torch.float32
+    torch.testing.assert_close(images[1], images[0], rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_gradients_pass_a_half_precision_base_into_a_float32_promptnet(tiny_base, photo, dtype):
+    gradients = []
+    for base in (tiny_base, half(tiny_base, dtype)):
+        promptnet = new_promptnet(tiny_base).requires_grad_(True)
+        (eps,) = PersonalNoise(base, promptnet, photo)(
+            torch.ones(1, 4, 16, 16), torch.tensor(400), [Condition(PROMPT, 0)]
+        )
+        (100 * eps.square().mean()).backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in promptnet.parameters()]))
+    assert gradients[1].dtype == torch.float32
+    assert torch.cosine_similarity(*gradients, dim=0) > 0.9

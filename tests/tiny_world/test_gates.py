@@ -130,6 +130,7 @@ class Reader(nn.Module):
     def __init__(self, positions: list[int] | slice):
         super().__init__()
         self.positions, self.config = positions, SimpleNamespace(sample_size=16, in_channels=4)
+        self.dtype = torch.float32
 
     def forward(self, x: Tensor, t: Tensor, encoder_hidden_states: Tensor, **_: object) -> SimpleNamespace:
         read = encoder_hidden_states[:, self.positions, :4].sum(1)

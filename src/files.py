@@ -1,0 +1,44 @@
+"""Files that are whole or not there: the bottom layer, for whoever writes something."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+REMEDY = "free some space there, or choose another output folder that you may write to"
+
+
+@contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Turn any OSError inside into one that names the folder and the remedy; the first one stays its cause."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"cannot write in {folder}: {error.strerror or error}; {REMEDY}") from error
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder, created with its parents if need be. OSError names it if that cannot be done."""
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, wholly or not at all: a file beside it, flushed to disk, then renamed over it.
+
+    OSError if that fails (full disk, read-only folder); what stood at `path` before is then untouched.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with naming(path.parent):
+        try:
+            with open(draft, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
