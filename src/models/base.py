@@ -21,6 +21,8 @@ transformers_logging.disable_progress_bar()  # one bar for each of five parts te
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 VOCABULARY = "vocabulary.txt"
+# what a whole CLIP model holds beside its image encoder
+OTHER_HALF = ("text_model.", "text_projection.", "visual_projection.", "logit_scale")
 
 
 class TextToImage(nn.Module):
@@ -143,7 +145,7 @@ def load_base(
     sha256: digests of local files by their path in the folder; checked before anything is read.
     A file vocabulary.txt in the folder lists the words that prompts may use.
     Raises FileNotFoundError for a folder that is missing, OSError for a part that cannot be read, and
-    ValueError for weights that lack a tensor or have another digest.
+    ValueError for weights that lack a tensor, hold a foreign one or have another digest.
     """
     if dtype not in ("float32", "float16", "bfloat16"):
         raise ValueError(f'dtype ({dtype!r}) must be "float32", "float16" or "bfloat16"')
@@ -159,7 +161,7 @@ def load_base(
         unet=_read_weights(UNet2DConditionModel, source, "unet", torch_dtype=torch_dtype),
         text_encoder=_read_weights(CLIPTextModel, source, "text_encoder", dtype=torch_dtype),
         tokenizer=_read_part(CLIPTokenizer, source, "tokenizer"),
-        image_encoder=_read_weights(CLIPVisionModel, *seer, dtype=torch_dtype),
+        image_encoder=_read_weights(CLIPVisionModel, *seer, spare=OTHER_HALF, dtype=torch_dtype),
         alpha_bar=scheduler.alphas_cumprod,
         prediction_type=scheduler.config.prediction_type,
         final_alpha_bar=float(scheduler.final_alpha_cumprod),
@@ -202,12 +204,21 @@ def _read_part(part: Any, source: str, subfolder: str, **kwargs: Any) -> Any:
         ) from error
 
 
-def _read_weights(part: Any, source: str, subfolder: str, **kwargs: Any) -> Any:
-    """_read_part for a network; ValueError unless every tensor of it was in the file."""
+def _read_weights(part: Any, source: str, subfolder: str, spare: tuple[str, ...] = (), **kwargs: Any) -> Any:
+    """_read_part for a network; ValueError unless the file held all of its tensors and none but them.
+
+    Old files hold position_ids, which are no weights; names that begin as `spare` says are left alone, too.
+    """
     net, report = _read_part(part, source, subfolder, use_safetensors=True, output_loading_info=True, **kwargs)
-    absent = [*report["missing_keys"], *report["mismatched_keys"]]
+    absent = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
     if absent:
         raise ValueError(f"the weights of {source}/{subfolder} lack {len(absent)} tensors, such as {absent[0]}")
+    foreign = sorted(n for n in report["unexpected_keys"] if not n.endswith("position_ids") and not n.startswith(spare))
+    if foreign:
+        raise ValueError(
+            f"the weights of {source}/{subfolder} hold {len(foreign)} tensors that its config.json has no place for, "
+            f"such as {foreign[0]}: restore the two files together"
+        )
     return net
 
 

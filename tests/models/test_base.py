@@ -5,7 +5,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 from safetensors.torch import load_file, save_file
-from transformers import CLIPImageProcessor
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from src.diffusion import add_noise, eps_to_v
 from src.models.base import TextToImage, check_sha256, load_base
@@ -162,6 +162,28 @@ def test_weights_that_lack_a_tensor_are_refused(tiny_base_folder, tmp_path):
         save_file(tensors, path, metadata={"format": "pt"})
         with pytest.raises(ValueError, match=f"{part} lack 1 tensors"):
             load_base(folder)
+
+
+@pytest.mark.parametrize("part", ["vae", "unet", "text_encoder", "image_encoder"])
+def test_weights_with_a_tensor_too_many_are_refused(tiny_base_folder, tmp_path, part):
+    folder = shutil.copytree(tiny_base_folder, tmp_path / "base")
+    (path,) = (folder / part).glob("*.safetensors")
+    tensors = {key: tensor.clone() for key, tensor in load_file(path).items()}
+    old = tensors | {"text_model.embeddings.position_ids": torch.arange(24)[None]}
+    save_file(old, path, metadata={"format": "pt"})
+    load_base(folder)
+    save_file(old | {"encoder.layers.9.bias": torch.zeros(1)}, path, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=rf"{part} hold 1 tensors .* such as encoder.layers.9.bias: restore"):
+        load_base(folder)
+
+
+def test_the_image_encoder_may_be_half_of_a_whole_clip(tiny_base, tiny_base_folder, tmp_path):
+    text, vision = (part.config.to_dict() for part in (tiny_base.text_encoder, tiny_base.image_encoder))
+    clip = CLIPModel(CLIPConfig(text_config=text, vision_config=vision))
+    clip.vision_model.load_state_dict(tiny_base.image_encoder.state_dict())
+    clip.save_pretrained(tmp_path)
+    image = torch.rand(1, 3, 64, 64)
+    torch.testing.assert_close(load_base(tiny_base_folder, tmp_path).see(image), tiny_base.see(image))
 
 
 @pytest.mark.parametrize("part", ["vae", "unet", "text_encoder", "image_encoder"])
