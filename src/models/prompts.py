@@ -1,7 +1,6 @@
 """Prompts: split a template at the placeholder S*, insert pseudo-tokens, encode; check what a user typed."""
 
 import difflib
-import re
 from collections.abc import Collection, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -145,7 +144,7 @@ def check_prompt(
     """Raise ValueError, in one sentence, for a prompt that cannot be used for a personalised image.
 
     It must hold S* exactly once, fit the tokenizer's length with `pseudo_tokens` tokens in the place of S*,
-    and use known words only (lower case; None: any word).
+    and, where `known_words` (lower case) is given, be made of known words alone, in any case, without punctuation.
     """
     if not prompt.strip():
         raise ValueError(f'the prompt is empty; write one with the placeholder, such as "a photo of {PLACEHOLDER}"')
@@ -171,8 +170,12 @@ def _check_length(prompt: str, tokenizer: CLIPTokenizer, pseudo_tokens: int) -> 
 
 
 def _check_words(prompt: str, known_words: Collection[str]) -> None:
-    words = re.findall(r"\w+(?:['\u2019]\w+)*", prompt.replace(PLACEHOLDER, " ").lower())
-    unknown = [word for word in dict.fromkeys(words) if word not in known_words]
+    bare = prompt.replace(PLACEHOLDER, " ")
+    signs = dict.fromkeys(sign for sign in bare if not (sign.isalnum() or sign in " '"))
+    if signs:
+        line, shown = " ".join(prompt.split()), ", ".join(map(repr, signs))
+        raise ValueError(f'prompt "{line}" holds {shown}, which this base was not trained on; write words only')
+    unknown = [word for word in dict.fromkeys(bare.lower().split()) if word not in known_words]
     if not unknown:
         return
     nearest = [(word, difflib.get_close_matches(word, sorted(known_words), n=3, cutoff=0.5)) for word in unknown]

@@ -182,7 +182,7 @@ def test_generic_prompt_names_the_subject_by_a_noun():
     assert generic_prompt("a red hat", "a person") == "a red hat"
 
 
-@pytest.mark.parametrize("prompt", [PROMPT, "S*", "A pencil sketch of S*, in the SNOW", "red " * 21 + "S*"])
+@pytest.mark.parametrize("prompt", [PROMPT, "S*", "A pencil sketch of S* in the SNOW", "red " * 21 + "S*"])
 def test_a_good_prompt_passes(tiny_base, prompt):
     check_prompt(prompt, tiny_base.tokenizer, tiny_base.known_words)
 
@@ -201,6 +201,12 @@ def test_a_good_prompt_passes(tiny_base, prompt):
         ),
         ("S* in a blau hat", '"blau" (nearest: blue)'),
         ("S* in a spaceship", '"spaceship" (nearest: none)'),
+        ("S* in a person's hat", '"person\'s" (nearest: person)'),
+        ("S* in the snow, red.", "red.\" holds ',', '.', which this base was not trained on; write words only"),
+        ("S*\tin the snow", "holds '\\t', which"),
+        ("S* in the ❄ snow!", "holds '❄', '!', which"),
+        ("S* in a_hat", "holds '_', which"),
+        ("S*s hat", '"s" (nearest: '),
     ],
 )
 def test_a_bad_prompt_is_refused_in_one_sentence(tiny_base, prompt, message):
@@ -209,7 +215,13 @@ def test_a_bad_prompt_is_refused_in_one_sentence(tiny_base, prompt, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_line_break_cannot_break_the_sentence(tiny_base):
+    with pytest.raises(ValueError, match="write words only") as caught:
+        check_prompt("S*\nin the snow", tiny_base.tokenizer, tiny_base.known_words)
+    assert "\n" not in str(caught.value)
+
+
 def test_any_word_passes_where_the_vocabulary_is_open_and_tokens_count(tiny_base):
-    check_prompt("S* in a spaceship", tiny_base.tokenizer)
+    check_prompt("S* in a spaceship, at dawn!", tiny_base.tokenizer)
     with pytest.raises(ValueError, match="S\\* would be cut off"):
         check_prompt("red " * 21 + "S*", tiny_base.tokenizer, pseudo_tokens=2)
