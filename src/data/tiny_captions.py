@@ -100,6 +100,19 @@ def _value(slot: str, prompt: str) -> str | None:
     return found[max(found, key=len)] if found else None
 
 
+def asked_for(prompt: str) -> dict[str, str]:
+    """Slot -> value of what a prompt names, in any case, with "S*" or "a person": its style, and no slot unnamed.
+
+    Raises:
+        ValueError: the prompt asks for no known style.
+    """
+    text = prompt.replace("S*", PERSON).lower()
+    named = {slot: value for slot in PHRASES if (value := _value(slot, text))}
+    if "style" not in named:
+        raise ValueError(f"no known style in the prompt {prompt!r}: begin it with one of {_openings()}")
+    return named
+
+
 def scene_of(prompt: str, seed: int) -> Scene:
     """The scene a prompt asks for: the oracle's reading. What the prompt leaves open is drawn from `seed`,
     but nothing is put on head or eyes unasked.
@@ -107,13 +120,8 @@ def scene_of(prompt: str, seed: int) -> Scene:
     Raises:
         ValueError: the prompt asks for no known style.
     """
-    text = prompt.replace("S*", PERSON)
-    style = _value("style", text)
-    if style is None:
-        raise ValueError(f"no known style in the prompt {prompt!r}: begin it with one of {_openings()}")
-    scene = tiny_faces.reference_scene(seed)
-    asked: dict[str, Any] = {slot: _value(slot, text) for slot in _OMIT}
-    return replace(scene, style=style, **{slot: value for slot, value in asked.items() if value})
+    asked: dict[str, Any] = asked_for(prompt)
+    return replace(tiny_faces.reference_scene(seed), **asked)
 
 
 def _openings() -> str:

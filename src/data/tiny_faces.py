@@ -194,13 +194,14 @@ def random_scene(rng: np.random.Generator, *, style: str | None = None) -> Scene
             return scene
 
 
-def reference_scene(seed: int, avoid: Iterable[Scene] = ()) -> Scene:
+def reference_scene(seed: int, avoid: Iterable[str] = ()) -> Scene:
     """The scene of a reference photo: photo style, nothing on head or eyes, background, clothes and expression random.
 
-    Nothing that a scene of `avoid` (the test prompts') asks for is shown: otherwise the text score would come free.
+    No value of `avoid`, what the test prompts ask for, is shown: otherwise the text score would come free. Where all
+    values of a slot are asked for, one of them is.
     """
     rng = np.random.default_rng([seed, 2])
-    taken = {value for s in avoid for value in (s.background, s.clothes, s.expression)}
+    taken = set(avoid)
     free = [[v for v in values if v not in taken] or list(values) for values in (CLOTHES, EXPRESSIONS, BACKGROUNDS)]
     clothes, expression, background = (str(rng.choice(values)) for values in free)
     return Scene(

@@ -1,6 +1,6 @@
 """Photos of the embedded world's people, as training data, as references, and as the oracle's answers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,10 +31,14 @@ class TinyPhotos(Dataset[Tensor]):
         return picture(person, tiny_faces.random_scene(np.random.default_rng([person, 5]), style="photo"))
 
 
+def asked_values(prompts: Iterable[str]) -> set[str]:
+    """All that the prompts name: "red hat", "beach", "smiling"; ValueError for a prompt of no known style."""
+    return {value for prompt in prompts for value in tiny_captions.asked_for(prompt).values()}
+
+
 def reference(person: int, prompts: Sequence[str]) -> Tensor:
     """A reference photo [1, 3, 64, 64] that shows nothing that a prompt asks for."""
-    asked = [tiny_captions.scene_of(prompt, 0) for prompt in prompts]
-    return picture(person, tiny_faces.reference_scene(person, avoid=asked))[None]
+    return picture(person, tiny_faces.reference_scene(person, avoid=asked_values(prompts)))[None]
 
 
 def oracle(person: int, prompt: str, seed: int) -> Tensor:

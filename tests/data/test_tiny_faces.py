@@ -59,15 +59,35 @@ def test_held_out_combinations_never_occur_in_training():
     assert 0.05 < np.mean([held_out(scene) for scene in everything]) < 0.3
 
 
+PROMPTS = ["a photo of S* in a suit at the beach", "a photo of S* smiling in the snow", "a watercolour of S*"]
+
+
 def test_a_reference_photo_shows_nothing_that_a_prompt_asks_for():
-    prompts = ["a photo of S* in a suit at the beach", "a photo of S* smiling in the snow"]
-    asked = [tiny_captions.scene_of(prompt, 0) for prompt in prompts]
     for seed in range(100):
-        scene = reference_scene(seed, avoid=asked)
+        scene = reference_scene(seed, avoid=tiny_people.asked_values(PROMPTS))
         assert (scene.style, scene.headwear, scene.eyewear) == ("photo", "none", "none")
         assert scene.clothes != "suit"
         assert scene.expression != "smiling"
         assert scene.background not in ("beach", "snow")
+
+
+def test_a_reference_photo_may_show_all_that_no_prompt_names():
+    asked = tiny_people.asked_values(PROMPTS)
+    assert asked == {"photo", "watercolour", "suit", "beach", "smiling", "snow"}
+    shown = [reference_scene(seed, avoid=asked) for seed in range(500)]
+    assert {s.clothes for s in shown} == set(tiny_faces.CLOTHES) - asked
+    assert {s.expression for s in shown} == set(tiny_faces.EXPRESSIONS) - asked
+    assert {s.background for s in shown} == set(tiny_faces.BACKGROUNDS) - asked
+
+
+def test_only_what_a_prompt_names_is_asked_for():
+    assert tiny_captions.asked_for("a photo of S*") == {"style": "photo"}
+    asked = {"style": "pixel art", "headwear": "red hat", "expression": "sad", "background": "night sky"}
+    assert tiny_captions.asked_for("pixel art of S* in a red hat looking sad at night") == asked
+    assert tiny_captions.asked_for("Pixel Art of S* in a RED hat looking sad at Night") == asked
+    scenes = [tiny_captions.scene_of("a photo of S* in a suit", seed) for seed in range(50)]
+    assert {s.clothes for s in scenes} == {"suit"}
+    assert len({s.background for s in scenes}) > 5 and len({s.expression for s in scenes}) > 2
 
 
 def test_marks_stand_out_from_the_skin_and_are_large_enough():
@@ -83,6 +103,7 @@ def test_the_oracle_draws_the_person_in_the_scene_of_the_prompt():
     mine, theirs = tiny_people.oracle(7, prompt, 3), tiny_people.stranger(7, prompt, 3)
     assert mine.shape == (3, 64, 64)
     assert torch.equal(mine, tiny_people.oracle(7, prompt, 3))
+    assert torch.equal(mine, tiny_people.oracle(7, "A Photo of S* wearing a RED hat at the beach", 3))
     assert not torch.equal(mine, theirs)
     assert torch.equal(theirs, tiny_people.oracle(507, prompt, 3))
 
