@@ -1,15 +1,17 @@
 """Photos from files: [3, H, W] in [-1, 1]."""
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+DAMAGE = (OSError, SyntaxError, ValueError, struct.error)  # what Pillow's plugins raise over a file they cannot decode
 
 
 def read_photo(path: str | Path, size: int) -> Tensor:
@@ -22,7 +24,9 @@ def read_photo(path: str | Path, size: int) -> Tensor:
     try:
         with Image.open(path) as picture:
             square = ImageOps.exif_transpose(picture).convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"photo {path} is too large to be read ({error}): give a smaller copy of it") from error
+    except DAMAGE as error:
         raise ValueError(
             f"photo {path} cannot be read as an image ({error}): it is truncated or no image; give another file"
         ) from error
@@ -31,13 +35,21 @@ def read_photo(path: str | Path, size: int) -> Tensor:
 
 
 class PhotoFolder(Dataset[Tensor]):
-    """All photos below a folder, in the order of their paths."""
+    """Photos below a folder in the order of their paths: all, or `count` from number `first` on, as [3, size, size].
 
-    def __init__(self, folder: str | Path, *, size: int):
-        self.paths = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
-        self.size = size
-        if not self.paths:
+    Raises FileNotFoundError for a folder without photos, and ValueError where there are fewer than asked for.
+    """
+
+    def __init__(self, folder: str | Path, *, size: int, first: int = 0, count: int | None = None):
+        paths = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
+        if not paths:
             raise FileNotFoundError(f"no photos ({', '.join(SUFFIXES)}) below {folder}: give another data.folder")
+        last = len(paths) if count is None else first + count
+        if not 0 <= first < last <= len(paths):
+            raise ValueError(
+                f"first ({first}) and count ({count}) must choose from the {len(paths)} photos below {folder}: lower them"
+            )
+        self.paths, self.size = paths[first:last], size
 
     def __len__(self) -> int:
         return len(self.paths)
