@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 PACKAGE = Path(__file__).parent
+CONF = PACKAGE.parent / "conf"
 ALLOWED_TARGETS = ("src.", "torch.optim.", "builtins.list")  # what a configuration may build
 _QUIET = ("pytorch_lightning", "lightning", "lightning.pytorch", "transformers", "diffusers", "open_clip")
 
@@ -46,7 +47,7 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on to us
             _quieten()
             try:
-                hydra.main(version_base="1.3", config_path="../conf", config_name=name)(checked)()
+                hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked)()
             except (HydraException, OmegaConfBaseException) as error:
                 sys.exit(f"error: {_composition(error, name)}")
 
@@ -84,7 +85,7 @@ def _composition(error: BaseException, name: str) -> str:
         cause = cause.__cause__
     if cause is None:
         return _one_line(error)
-    with hydra.initialize_config_dir(str(PACKAGE.parent / "conf"), version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         return _unknown(str(cause.full_key), settings(hydra.compose(name)))
 
 

@@ -47,7 +47,7 @@ class PhotoFolder(Dataset[Tensor]):
         last = len(paths) if count is None else first + count
         if not 0 <= first < last <= len(paths):
             raise ValueError(
-                f"first ({first}) and count ({count}) must choose from the {len(paths)} photos below {folder}: lower them"
+                f"first ({first}) and count ({count}) must choose from the {len(paths)} photos below {folder}"
             )
         self.paths, self.size = paths[first:last], size
 

@@ -19,14 +19,15 @@ from src.tiny_world.gate import Gate, gate
 from src.tiny_world.inversion import PROMPT, noun_embedding
 
 GENERIC = "a person"
-JOINT = ("a photo of S* wearing a red hat at the beach", "a photo of S* in a suit under the night sky")
+# of the validation prompts' kind: nothing here is asked for by an evaluation prompt
+JOINT = ("a photo of S* wearing a green beanie in the city", "a photo of S* in a suit in the desert")
 WORDS = (
-    "at the beach",
-    "in the snow",
-    "under the night sky",
-    "wearing a red hat",
+    "in the city",
+    "in the desert",
+    "in front of a yellow wall",
+    "wearing a green beanie",
     "wearing a suit",
-    "wearing sunglasses",
+    "wearing a crown",
 )
 
 

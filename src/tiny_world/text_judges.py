@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from src.data import tiny_captions, tiny_faces
 from src.data.tiny_faces import SIZE, Scene
@@ -116,8 +117,9 @@ class TextJudgeInTraining(nn.Module):
     def forward(self, images: Tensor, own: Tensor, near: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """images [B, 3, H, W], ids of their captions and of near misses [B, L]
         -> images against all texts [B, 2B], captions against images [B, B], slot -> its values' logits [B, V]."""
-        seen = self.clip.encode_image(images)
-        said = F.normalize(self.clip.encode_text(torch.cat([own, near])), dim=-1)
+        with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+            seen, said = self.clip.encode_image(images), self.clip.encode_text(torch.cat([own, near]))
+        seen, said = seen.float(), F.normalize(said.float(), dim=-1)
         logits = self.clip.logit_scale.exp().clamp(max=100) * F.normalize(seen, dim=-1) @ said.T
         return logits, logits[:, : len(own)].T, {slot: head(seen) for slot, head in self.heads.items()}
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from src.tiny_world.generator import TEXT_WIDTH, TRAINING_PICTURES, kept_tokenizer, new_text_encoder
@@ -66,11 +67,13 @@ def train_vision(cache: Path, *, steps: int, seed: int = 3) -> dict[str, Any]:
             < 0.4 * torch.rand(_BATCH, 1, 1, 1, generator=generator) * 2
         )
         shown = image * ~hidden.repeat_interleave(_PATCH, 2).repeat_interleave(_PATCH, 3)
-        seen = net["image_encoder"](((shown + 1) / 2 - _MEAN) / _STD)
-        error = (net["painter"](seen.last_hidden_state[:, 1:]) - _patches(image)).square().mean(2)
-        said = net["text_tower"](words).pooler_output
-        image_side = F.normalize(net["image_head"](seen.pooler_output), dim=1)
-        text_side = F.normalize(net["text_head"](said), dim=1)
+        with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+            seen = net["image_encoder"](((shown + 1) / 2 - _MEAN) / _STD)
+            painted = net["painter"](seen.last_hidden_state[:, 1:]).float()
+            said = net["text_tower"](words).pooler_output
+            image_side, text_side = net["image_head"](seen.pooler_output), net["text_head"](said)
+        error = (painted - _patches(image)).square().mean(2)
+        image_side, text_side = (F.normalize(side.float(), dim=1) for side in (image_side, text_side))
         logits, target = 16 * image_side @ text_side.T, torch.arange(_BATCH)
         contrast = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
         hits = (logits.argmax(1) == target).float().mean()

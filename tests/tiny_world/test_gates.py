@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 from scipy import stats
 from torch import Tensor, nn
 
-from src.data import tiny_faces, tiny_people
+from src.data import tiny_captions, tiny_faces, tiny_people
 from src.data.tiny_faces import SPLITS
 from src.metrics.identity import Identity
 from src.models.base import TextToImage
@@ -25,6 +26,7 @@ from src.tiny_world.gates import run_gates
 from src.tiny_world.identity_judges import write_onnx
 
 PEOPLE = SPLITS["validation"][:40]
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def blurred(images: Tensor) -> Tensor:
@@ -199,6 +201,16 @@ def test_a_word_counts_after_s_as_it_does_after_the_noun_that_s_is(tiny_base: Te
     ):
         bare, said = texts[:, 4:, :4].sum(1)
         assert found == pytest.approx(16 * float((said - bare).norm()), rel=1e-3)
+
+
+def test_the_gates_say_nothing_that_an_evaluation_prompt_asks_for() -> None:
+    families = yaml.safe_load((CONF / "prompt_set" / "tiny.yaml").read_text())
+    evaluated = tiny_people.asked_values(prompt for prompts in families.values() for prompt in prompts)
+    said = [*gates_words.JOINT, *(f"{inversion.PROMPT} {words}" for words in gates_words.WORDS)]
+    for prompt in said:
+        assert not set(tiny_captions.asked_for(prompt).values()) & evaluated - {"photo"}, prompt
+        assert len(tiny_captions.asked_for(prompt)) > 1
+        assert set(prompt.replace("S*", "").split()) <= set(tiny_captions.WORDS)
 
 
 # --- gates 6 to 8 ---
