@@ -75,7 +75,7 @@ def generate(run: Run, person: Generate, photos: Tensor, settings: dict[str, Any
 def judged(cfg: DictConfig, run: Run, rows: Rows) -> Rows:
     """The rows with the world's judges' scores."""
     write_csv(run.path("images.csv"), rows)
-    judges = {kind: [build(judge) for judge in cfg.judges[kind]] for kind in ("text", "identity")}
+    judges: dict[str, Any] = {kind: [build(judge) for judge in cfg.judges[kind]] for kind in ("text", "identity")}
     return score_folder(run.folder, **judges, generic=cfg.sampler.generic)
 
 

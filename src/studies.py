@@ -34,7 +34,7 @@ def weights_of(cfg: DictConfig, *names: str) -> dict[str, str]:
     """
     if cfg.world.weights:
         check_manifest(Path(cfg.world.weights))
-    digests = {}
+    digests: dict[str, str] = {}
     for name in names:
         for path in _paths(plain(cfg[name])):
             files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]

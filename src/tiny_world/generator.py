@@ -90,7 +90,7 @@ def new_tokenizer() -> CLIPTokenizer:
     model = json.loads(learner.to_str())["model"]
     pieces = ["!", *sorted(model["vocab"], key=model["vocab"].get), "<|startoftext|>", "<|endoftext|>"]
     vocab = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
-    merges = [tuple(pair) for pair in model["merges"]]
+    merges: Any = [tuple(pair) for pair in model["merges"]]
     return CLIPTokenizer(vocab=vocab, merges=merges, pad_token="!", model_max_length=CONTEXT)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,7 +67,7 @@ def noun_embedding(base: TextToImage, noun: str = "person") -> Tensor:
     tokenize = base.tokenizer
     head, own = (tokenize(text, add_special_tokens=False).input_ids for text in ("a photo of", noun))
     ids = torch.tensor([[tokenize.bos_token_id, *head, *own]])
-    text_model = getattr(base.text_encoder, "text_model", base.text_encoder)
+    text_model: Any = getattr(base.text_encoder, "text_model", base.text_encoder)
     return text_model.embeddings(ids)[:, -len(own) :].mean(1, keepdim=True)
 
 

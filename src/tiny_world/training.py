@@ -43,7 +43,8 @@ def fit(
     stopped ends as one that was not. Returns steps, wall seconds and the last losses, for the manifest.
     """
     average = AveragedModel(net, multi_avg_fn=_moving_average(ema_decay), use_buffers=True)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=peak_lr, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True)
+    settings: dict[str, Any] = {"betas": (0.9, 0.99), "weight_decay": weight_decay, "fused": True}
+    optimizer = torch.optim.AdamW(net.parameters(), lr=peak_lr, **settings)
     state = _resume(checkpoint, net, average, optimizer)
     net.train()
     started, wall, recent = time.monotonic(), state["wall_s"], state["log"]

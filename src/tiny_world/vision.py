@@ -85,6 +85,6 @@ def train_vision(cache: Path, *, steps: int, seed: int = 3) -> dict[str, Any]:
 
 def load_image_encoder(cache: Path) -> CLIPVisionModel:
     """The trained encoder without the parts that only its training needed."""
-    net = nn.ModuleDict({"image_encoder": new_image_encoder()})
-    averaged(net, cache / "vision.pt", only="image_encoder.")
-    return net["image_encoder"]
+    encoder = new_image_encoder()
+    averaged(nn.ModuleDict({"image_encoder": encoder}), cache / "vision.pt", only="image_encoder.")
+    return encoder
