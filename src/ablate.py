@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from PIL import Image
 
 from src.entry import PACKAGE, check_needs, command, plain, portable
@@ -11,21 +11,19 @@ from src.results.digests import code_digest, digest
 from src.results.grids import image_grid
 from src.results.runs import Run, open_run
 from src.results.store import save_png, write_atomic
-from src.studies import Composed
+from src.studies import Composed, changed
 
 
 @command("ablate")
 def main(cfg: DictConfig) -> None:
     check_needs(cfg, "ablate")
     composed = Composed(cfg)
-    changed = cfg.copy()
-    for name, value in cfg.ablation.change.items():
-        OmegaConf.update(changed, name, value, merge=False)
-    composed.check(cfg, changed)
+    ablated = changed(cfg, cfg.ablation.change)
+    composed.check(cfg, ablated)
     study = composed.study()
     print(f"{cfg.world.notice}\n{cfg.ablation.name}: {cfg.ablation.question}", flush=True)
     full_run, full = composed.method_side(study, "full", cfg)
-    other_run, other = composed.method_side(study, cfg.ablation.name, changed, fresh_noise=cfg.ablation.fresh_noise)
+    other_run, other = composed.method_side(study, cfg.ablation.name, ablated, fresh_noise=cfg.ablation.fresh_noise)
     anchors = composed.anchors(study)
     table = tables.comparison_table(
         full,

@@ -1,6 +1,6 @@
 """From a composed configuration to a study: what `ablate` and its like have in common."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -159,14 +159,19 @@ class Composed:
 
     def _generic(self) -> DictConfig:
         """The generic prompt alone, whatever the fusion stage's settings are."""
-        cfg = self.cfg.copy()
-        text = {"fusion_steps": 0, "gamma": 1.0, "blend": "position", "joint": []}
+        text: dict[str, Any] = {"fusion_steps": 0, "gamma": 1.0, "blend": "position", "joint": []}
         text |= {"separate": [{"prompt": "generic", "weight": "joint"}]}
-        text |= {"guidance": {"joint": cfg.sampler.guidance.joint}}
-        for name, value in text.items():
-            OmegaConf.update(cfg.sampler, name, value, merge=False)
-        cfg.method.finetune = None
-        return cfg
+        text |= {"guidance": {"joint": self.cfg.sampler.guidance.joint}}
+        change = {f"sampler.{name}": value for name, value in text.items()}
+        return changed(self.cfg, {**change, "method.finetune": None})
+
+
+def changed(cfg: DictConfig, change: Mapping[str, Any]) -> DictConfig:
+    """A copy of the configuration with some settings replaced; they are named by their dotted names."""
+    copy = cfg.copy()
+    for name, value in change.items():
+        OmegaConf.update(copy, name, value, merge=False)
+    return copy
 
 
 def _copied(photos: Tensor) -> Generate:

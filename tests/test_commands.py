@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
-from src import ablate, build_tiny_world, personalise, train
+from src import ablate, build_tiny_world, personalise, train, tune
 from src.results.store import read_csv, read_settings
 
 ROOT = Path(__file__).parents[1]
@@ -74,6 +76,18 @@ def test_an_interrupted_run_continues_where_it_stopped(run, tmp_path):
     assert run(ablate, "ablation=no_fusion", *QUICK, *SMALL)[0] == 0
     assert kept.stat().st_mtime_ns == before
     assert lost.read_bytes() == content
+
+
+def test_tuning_ranks_every_combination_of_the_grid(run, tmp_path):
+    status, printed, complaint = run(tune, "grid=fusion", *QUICK, "people=1", "prompts=1")
+    assert status == 0, complaint
+    ranked = read_csv(next((tmp_path / "runs" / "tune").iterdir()) / "table.csv")
+    grid = yaml.safe_load((ROOT / "conf" / "grid" / "fusion.yaml").read_text())
+    wanted = [" ".join(f"{n}={v}" for n, v in zip(grid, values, strict=True)) for values in product(*grid.values())]
+    assert sorted(row["settings"] for row in ranked) == sorted(wanted)
+    scores = [float(row["score"]) for row in ranked]
+    assert scores == sorted(scores, reverse=True)
+    assert f"best: {ranked[0]['settings']}" in printed
 
 
 def test_personalise_writes_images_with_their_settings(run, tmp_path):

@@ -11,7 +11,14 @@ from src import entry
 CONF = Path(__file__).parents[1] / "conf"
 ROOTS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "quiet")
 GROUPS = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
-HOME = {"experiment": "train", "ablation": "ablate", "trainer": "train", "data": "train", "learning": "train"}
+HOME = {
+    "experiment": "train",
+    "ablation": "ablate",
+    "trainer": "train",
+    "data": "train",
+    "learning": "train",
+    "grid": "tune",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,0 +1,69 @@
+"""Choose settings on validation people, by one rule for every sampler: `python -m src.tune grid=fusion`."""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+from omegaconf import DictConfig
+
+from src.entry import PACKAGE, check_needs, command, plain, portable
+from src.results import tables
+from src.results.digests import code_digest, digest
+from src.results.runs import open_run
+from src.results.selection import ranking, selection_score
+from src.results.store import write_atomic
+from src.results.study import Rows, Study
+from src.studies import Composed, changed
+
+
+@command("tune")
+def main(cfg: DictConfig) -> None:
+    check_needs(cfg, "ablate")
+    composed = Composed(cfg)
+    variants = {_named(change): changed(cfg, change) for change in combinations(plain(cfg.grid))}
+    composed.check(*variants.values())
+    study = composed.study()
+    print(f"{cfg.world.notice}\n{len(variants)} settings on {len(study.people)} validation people", flush=True)
+    rows = ranking(scores(composed, study, variants))
+    parts = {"study": portable(dict(study.identity)), "grid": plain(cfg.grid), "settings": portable(plain(cfg))}
+    with open_run(cfg.runs, "tune", parts, digest(parts, weights=composed.weights, code=code_digest(PACKAGE))) as run:
+        table = tables.Table(rows, [f"selected with {', '.join(cfg.judges.selecting)}; {_sizes(study)}"])
+        if not run.complete:
+            write_atomic(run.path("table.csv"), tables.to_csv(table).encode())
+            write_atomic(run.path("table.md"), tables.to_markdown(table).encode())
+            run.finish({"best": rows[0]})
+    print(tables.to_text(table))
+    print(f"best: {rows[0]['settings']}\ntable: {run.path('table.md')}", flush=True)
+
+
+def combinations(grid: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    """Every combination of the grid's values: setting -> value."""
+    return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+
+
+def scores(composed: Composed, study: Study, variants: Mapping[str, DictConfig]) -> dict[str, dict[str, float]]:
+    """What every variant reaches with the selecting judges, between the same floors and ceilings."""
+    anchors = {name: rows for name, (_, rows) in composed.anchors(study).items()}
+    selecting = plain(composed.cfg.judges.selecting)
+    found = {}
+    for name, cfg in variants.items():
+        run, rows = composed.method_side(study, "candidates", cfg)
+        evaluations = run.summary().get("unet_evaluations", 0)
+        found[name] = {**selection_score(rows, anchors, selecting), **_faces(rows), "unet_evaluations": evaluations}
+    return found
+
+
+def _faces(rows: Rows) -> dict[str, float]:
+    return {"face_found": sum(float(row["face_found"]) for row in rows) / len(rows)}
+
+
+def _named(change: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in change.items())
+
+
+def _sizes(study: Study) -> str:
+    return f"{len(study.people)} people, {len(study.prompts)} prompts, {len(study.seeds)} seeds"
+
+
+if __name__ == "__main__":
+    main()
