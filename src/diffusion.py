@@ -6,6 +6,7 @@ Notation: `alpha_bar` is the cumulative signal level, x_t = sqrt(alpha_bar) x_0 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -74,8 +75,14 @@ class Schedule:
 
     def steps(self) -> Iterator[tuple[int, int]]:
         """Pairs (t, t_prev) of Python integers, descending; the last t_prev is -1: final_alpha_bar."""
+        return pairwise([*map(int, self.timesteps), -1])
+
+    def split(self, count: int) -> tuple["Schedule", "Schedule"]:
+        """The first `count` timesteps and the others: sampled one after the other they are this schedule."""
         visited = [int(t) for t in self.timesteps]
-        return iter(list(zip(visited, [*visited[1:], -1], strict=True)))
+        rest = visited[count:]
+        between = self.alpha_bar_at(rest[0]) if rest else self.final_alpha_bar
+        return Schedule(self.alpha_bar, visited[:count], between), Schedule(self.alpha_bar, rest, self.final_alpha_bar)
 
     def alpha_bar_at(self, t: int) -> float:
         """The signal level at t; at t = -1 it is final_alpha_bar."""

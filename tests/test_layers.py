@@ -63,4 +63,4 @@ def test_every_library_has_its_owner(path):
 def test_the_samplers_import_torch_alone():
     for name in ("diffusion.py", "sampling.py"):
         outside = {full.split(".")[0] for full in imported(SRC / name)} - {"src"}
-        assert outside <= {"torch", "collections", "dataclasses", "typing", "math"}
+        assert outside <= {"torch", "collections", "dataclasses", "itertools", "typing", "math"}

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from src.diffusion import RandnLike
 from src.learning.finetune import Tuned, untuned
 from src.methods.method import Generate
 from src.models.base import TextToImage
@@ -21,11 +22,12 @@ Terms = list[tuple[Condition, float]]
 
 @dataclass(frozen=True)
 class Sampler:
-    """A sampler as data: two lists of guidance terms, and how often and how noisily the first is fused.
+    """A sampler as data: lists of guidance terms, and how often and how noisily the first is fused.
 
     joint, separate: rows {prompt, weight, faded?}. `prompt` is "joint" (as the user typed it), "generic" (S*
     named by `generic`) or a template with S*; `weight` a number or a name in `guidance`; a `faded` row uses `gamma` and
     `blend`. `joint` guides the fusion stage, `separate` the refinement stage.
+    opening, opening_share: rows that guide the first share of the steps alone, without fusion (switching samplers).
     guidance: the weights of the fusion stage, of the joint prompt and of the text alone.
     steps: DDIM steps. fusion_steps: the paper's m. fusion_eta: its r, in [0, 1]. eta: DDIM's, in [0, 1].
     """
@@ -40,9 +42,11 @@ class Sampler:
     blend: Literal["position", "interpolate"] = "position"
     eta: float = 0.0
     generic: str = "a person"
+    opening: Sequence[Mapping[str, Any]] = ()
+    opening_share: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("fusion_eta", "eta", "gamma"):
+        for name in ("fusion_eta", "eta", "gamma", "opening_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"sampler.{name} ({getattr(self, name)}) must be in [0, 1]")
         for name, least in (("steps", 1), ("fusion_steps", 0)):
@@ -51,7 +55,6 @@ class Sampler:
         unknown = set(self.guidance) - {"fusion", "joint", "text"}
         if unknown:
             raise ValueError(f"sampler.guidance ({sorted(unknown)[0]}) is unknown: it has fusion, joint and text")
-
         if self.blend not in ("position", "interpolate"):
             raise ValueError(f"sampler.blend ({self.blend}) must be position or interpolate")
 
@@ -87,21 +90,32 @@ class Personal:
     @torch.no_grad()
     def __call__(self, prompt: str, seeds: Sequence[int]) -> Tensor:
         check_prompt(prompt, self.base.tokenizer, self.base.known_words, self.noise.promptnet.num_pseudo_tokens)
-        sampler, randn_like = self.sampler, seeded_randn_like(seeds)
-        device = next(self.base.parameters()).device
         self.noise.unet_evaluations = 0
-        latents = fusion_sample(
-            self.noise,
-            randn_like(torch.empty(len(seeds), *self.base.latent_shape, device=device)),
-            self.base.schedule(sampler.steps),
-            joint=sampler.terms(sampler.joint, prompt, [share / sum(self.shares) for share in self.shares]),
-            separate=sampler.terms(sampler.separate, prompt, self.shares),
-            fusion_steps=sampler.fusion_steps,
-            fusion_eta=sampler.fusion_eta,
-            eta=sampler.eta,
-            randn_like=randn_like,
-        )
-        return self.base.decode(latents)
+        randn_like = seeded_randn_like(seeds)
+        x = randn_like(torch.empty(len(seeds), *self.base.latent_shape, device=next(self.base.parameters()).device))
+        return self.base.decode(self._sample(x, prompt, randn_like))
+
+    def _sample(self, x: Tensor, prompt: str, randn_like: RandnLike) -> Tensor:
+        """Noise [B, C, h, w] -> latents: the opening steps, if there are any, then the others."""
+        sampler, shares = self.sampler, self.shares
+        opening, rest = self.base.schedule(sampler.steps).split(round(sampler.opening_share * sampler.steps))
+        joint = sampler.terms(sampler.joint, prompt, [share / sum(shares) for share in shares])
+        for schedule, rows, fusion_steps in (
+            (opening, sampler.opening, 0),
+            (rest, sampler.separate, sampler.fusion_steps),
+        ):
+            x = fusion_sample(
+                self.noise,
+                x,
+                schedule,
+                joint=joint,
+                separate=sampler.terms(rows, prompt, shares),
+                fusion_steps=fusion_steps,
+                fusion_eta=sampler.fusion_eta,
+                eta=sampler.eta,
+                randn_like=randn_like,
+            )
+        return x
 
 
 @dataclass(frozen=True)

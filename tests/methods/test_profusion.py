@@ -39,6 +39,7 @@ def photos():
         ({"fusion_steps": 0, "separate": [{"prompt": "joint", "weight": "joint"}]}, 2),
         ({"separate": JOINT}, 4),
         ({"guidance": {**GUIDANCE, "text": 0.0}}, 4),
+        ({"opening": SEPARATE[1:], "opening_share": 1 / 3}, (2 + 5 + 5) / 3),
     ],
 )
 def test_unet_evaluations_are_those_the_rows_need(tiny_base, promptnet, photos, changes, per_step):
@@ -53,6 +54,21 @@ def test_one_batched_call_of_the_unet_serves_a_stage(tiny_base, promptnet, photo
     ProFusion(promptnet, sampler()).learn(tiny_base, photos[:1])(PROMPT, [0, 1])
     hook.remove()
     assert calls == [4, 6] * 3  # two seeds: (null, joint), then (null, joint, generic)
+
+
+def test_an_opening_over_all_steps_is_a_sampler_of_its_rows(tiny_base, promptnet, photos):
+    switched = sampler(opening=SEPARATE[1:], opening_share=1.0)
+    plain = sampler(separate=SEPARATE[1:], fusion_steps=0)
+    one, other = (ProFusion(promptnet, s).learn(tiny_base, photos[:1])(PROMPT, [4]) for s in (switched, plain))
+    assert torch.equal(one, other)
+
+
+def test_an_opening_with_the_rows_of_the_rest_changes_nothing(tiny_base, promptnet, photos):
+    split = sampler(opening=SEPARATE, opening_share=0.4, fusion_steps=0)
+    one, other = (
+        ProFusion(promptnet, s).learn(tiny_base, photos[:1])(PROMPT, [4]) for s in (split, sampler(fusion_steps=0))
+    )
+    assert torch.equal(one, other)
 
 
 def test_an_image_does_not_depend_on_its_batch(tiny_base, promptnet, photos):
