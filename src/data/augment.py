@@ -1,0 +1,74 @@
+"""Augmentation for fine-tuning (Zhou et al. 2023, appendix A): mask the subject, move it, have the rest repainted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2.functional import InterpolationMode, affine
+
+# (images [B, 3, H, W] in [-1, 1], masks [B, 1, H, W] with 1 where to paint, prompts, seeds) -> images [B, 3, H, W]
+Inpaint = Callable[[Tensor, Tensor, Sequence[str], Sequence[int]], Tensor]
+
+ROTATION = 10.0  # degrees, either way
+TRANSLATION = 0.2  # of the image's side, either way
+SCALE = (0.6, 1.0)
+LEAST = 0.01  # share of the image that a subject must have
+
+
+def fixed_box(height: int, width: int) -> Tensor:
+    """The mask [1, H, W] of whoever is not looked for: a centred portrait, from an eighth of the image downwards."""
+    mask = torch.zeros(1, height, width)
+    mask[:, height // 8 :, width // 8 : width - width // 8] = 1
+    return mask
+
+
+def moved(image: Tensor, mask: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Image [3, H, W] and mask [1, H, W], turned, shifted and shrunk at random, both alike; 0 where nothing is left."""
+    draw = torch.rand(4, generator=generator)
+    angle = ROTATION * float(2 * draw[0] - 1)
+    across, down = (
+        TRANSLATION * side * float(2 * d - 1) for side, d in zip(image.shape[:0:-1], draw[1:3], strict=True)
+    )
+    scale = SCALE[0] + (SCALE[1] - SCALE[0]) * float(draw[3])
+    both = torch.cat([image, mask])
+    placed = affine(both, angle, [across, down], scale, [0.0, 0.0], interpolation=InterpolationMode.BILINEAR)
+    return placed[:3], placed[3:]
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What variants of a photo are made: `count` of them, under guiding prompts that are taken in turn.
+
+    count: the paper's 31, beside the original. batch: how many are painted at once.
+    """
+
+    prompts: Sequence[str]
+    count: int = 31
+    batch: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or not self.prompts:
+            raise ValueError(f"augmentation needs count ({self.count}) >= 1 and prompts ({list(self.prompts)})")
+
+    def __call__(self, photo: Tensor, mask: Tensor, inpaint: Inpaint) -> Tensor:
+        """The photo [3, H, W] in [-1, 1] itself, then its variants: [count + 1, 3, H, W].
+
+        mask: [1, H, W] in [0, 1], 1 on the subject, whose pixels are kept as they are, at another place.
+        Raises ValueError for a mask that shows next to nothing.
+        """
+        if not float(mask.mean()) >= LEAST:
+            raise ValueError(f"the mask covers {float(mask.mean()):.1%} of the photo: no subject is found in it")
+        generators = [torch.Generator().manual_seed(self.seed * 1_000_003 + k) for k in range(self.count)]
+        placed = [moved(photo, mask, generator) for generator in generators]
+        images, masks = torch.stack([p[0] for p in placed]), torch.stack([p[1] for p in placed])
+        prompts = [self.prompts[k % len(self.prompts)] for k in range(self.count)]
+        painted = []
+        for start in range(0, self.count, self.batch):
+            own = slice(start, start + self.batch)
+            seeds = range(self.seed + start, self.seed + start + len(prompts[own]))
+            painted.append(inpaint(images[own], (masks[own] < 0.5).float(), prompts[own], list(seeds)))
+        return torch.cat([photo[None], torch.lerp(torch.cat(painted).to(images), images, masks)])
