@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +40,16 @@ class Pictures:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_suffix(".tmp.npy")
         out = np.lib.format.open_memmap(beside, "w+", np.uint8, (self.count, SIZE, SIZE, 4))
-        for index in range(self.count):
-            picture, mask = tiny_drawing.draw(tiny_faces.person(self.person_of(index)), self.scene_of(index))
-            out[index, ..., :3], out[index, ..., 3] = picture, mask
+        with Pool() as pool:
+            for index, drawn in enumerate(pool.imap(self._picture, range(self.count), chunksize=100)):
+                out[index] = drawn
         out.flush()
         os.replace(beside, path)
+
+    def _picture(self, index: int) -> np.ndarray:
+        """uint8 [64, 64, 4]: the picture and its mask."""
+        picture, mask = tiny_drawing.draw(tiny_faces.person(self.person_of(index)), self.scene_of(index))
+        return np.dstack([picture, mask])
 
     def images(self, indices: Sequence[int] | Tensor) -> Tensor:
         """[B, 3, 64, 64] in [-1, 1]."""
