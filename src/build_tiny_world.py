@@ -11,7 +11,17 @@ from omegaconf import DictConfig
 from src.entry import PACKAGE, build, command
 from src.results.provenance import now
 from src.results.store import read_json, write_json
-from src.tiny_world import export, gates, generator, identity_judges, manifest, presence_judge, text_judges, vision
+from src.tiny_world import (
+    export,
+    gates,
+    generator,
+    identity_judges,
+    manifest,
+    presence_judge,
+    text_judges,
+    unpack,
+    vision,
+)
 from src.train import trained_promptnet
 
 WEIGHTS = PACKAGE / "tiny_world" / "weights"
@@ -23,6 +33,7 @@ COMMAND = "python -m src.build_tiny_world"
 def main(cfg: DictConfig) -> None:
     cache = Path(cfg.cache).expanduser()
     makers: dict[str, Callable[[], dict[str, Any]]] = {
+        "unpack": lambda: unpack.unpack(WEIGHTS, cache) or {},
         "vae": lambda: {"vae": generator.train_vae(cache, steps=cfg.steps.vae)},
         "base": lambda: {"base": generator.train_base(cache, steps=cfg.steps.base)},
         "vision": lambda: {"vision": vision.train_vision(cache, steps=cfg.steps.vision)},
@@ -33,7 +44,7 @@ def main(cfg: DictConfig) -> None:
     }
     if cfg.stage != "all" and cfg.stage not in makers:
         raise ValueError(f"stage ({cfg.stage}) is unknown: it is one of {', '.join(makers)} or all")
-    for stage in makers if cfg.stage == "all" else [cfg.stage]:
+    for stage in [name for name in makers if name != "unpack"] if cfg.stage == "all" else [cfg.stage]:
         done = makers[stage]()
         reports = _reports(cache) | {name: {"command": f"{COMMAND} stage={stage}", **r} for name, r in done.items()}
         write_json(cache / "reports.json", reports)
