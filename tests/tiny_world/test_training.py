@@ -28,16 +28,13 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "SAVE_EVERY", 5)
     whole, _ = trained(tmp_path / "whole.pt", 12)
 
-    class Stop(Exception):
-        pass
+    calls = iter(range(7))
 
-    def stops(net, generator, count=[0]):
-        count[0] += 1
-        if count[0] == 8:
-            raise Stop
+    def stops(net, generator):
+        next(calls)  # StopIteration at the eighth step
         return regression(net, generator)
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopIteration):
         fit(linear(), stops, checkpoint=tmp_path / "part.pt", steps=12, peak_lr=0.05, seed=1)
     resumed, report = trained(tmp_path / "part.pt", 12)
     assert report["steps"] == 12
