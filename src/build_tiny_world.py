@@ -4,11 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import hydra
 import torch
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, build, command
+from src.entry import PACKAGE, build, command, compose
 from src.results.provenance import now
 from src.results.store import read_json, write_json
 from src.tiny_world import (
@@ -96,7 +95,7 @@ def train_judges(cache: Path, steps: Any) -> dict[str, Any]:
 def train_promptnet(cfg: DictConfig) -> dict[str, Any]:
     """The experiment tiny_pretrain on the exported base, and the export of its PromptNet."""
     changes = [f"trainer.steps={cfg.steps.promptnet}", f"runs={cfg.runs}"]
-    experiment = hydra.compose("train", ["+experiment=tiny_pretrain", *changes])
+    experiment = compose("train", ["+experiment=tiny_pretrain", *changes])
     run = trained_promptnet(experiment)
     export.export_promptnet(run.path("promptnet"), WEIGHTS / "promptnet")
     summary = run.summary()

@@ -1,16 +1,18 @@
 """Every configuration composes, and every `_target_` takes the settings beside it."""
 
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from src import entry
+from src import claims, entry
 
 CONF = Path(__file__).parents[1] / "conf"
 ROOTS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "quiet")
-GROUPS = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
+CLAIMS = sorted(path.stem for path in CONF.glob("claim/*.yaml"))
+GROUPS = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml") if path.parent.name != "claim")
 HOME = {
     "experiment": "train",
     "ablation": "ablate",
@@ -46,6 +48,17 @@ def test_every_file_composes_and_binds(path):
 @pytest.mark.parametrize("world", ["tiny", "sd2"])
 def test_the_command_line_wins_over_the_experiment(world):
     assert compose("train", ["+experiment=ffhq_pretrain", f"world={world}"]).world.name == world
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_every_side_of_a_claim_composes_and_no_two_are_alike(name):
+    cfg = compose("claims")
+    sides = [claims.side(cfg.overrides, own) for own in cfg.claim[name].sides.values()]
+    for side in sides:
+        entry.check_targets(side)
+    plain = [entry.plain(OmegaConf.masked_copy(side, ["method", "sampler", "augmentation"])) for side in sides]
+    assert all(a != b for a, b in combinations(plain, 2))
+    assert all({test.better, test.worse} <= set(cfg.claim[name].sides) for test in cfg.claim[name].tests)
 
 
 def test_a_mistyped_target_argument_is_named():
