@@ -76,7 +76,7 @@ class Personal:
     """Somebody who was learned: prompts and seeds in, images out (the `Generate` of this method)."""
 
     def __init__(self, tuned: Tuned, photos: Tensor, sampler: Sampler, shares: Sequence[float] | None):
-        self.base, self.sampler = tuned.base, sampler
+        self.tuned, self.base, self.sampler = tuned, tuned.base, sampler
         self.shares = [1 / len(photos)] * len(photos) if shares is None else list(shares)
         if len(self.shares) != len(photos) or min(self.shares) < 0 or sum(self.shares) <= 0:
             raise ValueError(f"method.shares ({shares}) must be {len(photos)} weights >= 0, not all 0: one a photo")
