@@ -4,10 +4,13 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from src import claims, entry
+from src.methods.profusion import ProFusion
+from src.models.promptnet import PromptNet
 
 CONF = Path(__file__).parents[1] / "conf"
 ROOTS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "quiet")
@@ -84,3 +87,17 @@ def test_an_ablation_changes_existing_settings_only(name):
     cfg = compose("ablate", [f"ablation={name}"])
     known = set(entry.settings(cfg))
     assert set(cfg.ablation.change) <= known
+
+
+def test_the_sampler_of_the_page_works(tmp_path, tiny_base):
+    page = (CONF / "sampler" / "README.md").read_text()
+    (tmp_path / "sampler").mkdir()
+    (tmp_path / "sampler" / "late_person.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
+    cfg = compose("ablate", ["sampler=late_person", f"hydra.searchpath=[file://{tmp_path}]"])
+    entry.check_targets(cfg)
+    sampler = entry.build(cfg.sampler)
+    torch.manual_seed(0)
+    promptnet = PromptNet.from_unet(tiny_base.unet, vision_width=48, text_width=32, pseudo_channels=4)
+    person = ProFusion(promptnet, sampler).learn(tiny_base, torch.zeros(1, 3, 64, 64))
+    assert torch.isfinite(person("a photo of S* at the beach", [0])).all()
+    assert person.unet_evaluations == 10 * 2 + 20 * (2 * 2 + 3)
