@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all notebooks lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +18,9 @@ test: $(VENV)/.installed
 
 test-all: $(VENV)/.installed
 	$(RUN) -m pytest -m "not gpu"
+
+notebooks: $(VENV)/.installed ## run them on the embedded world
+	$(RUN) -m pytest --nbmake notebooks
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check src tests

@@ -19,6 +19,8 @@ def main(cfg: DictConfig) -> None:
     check_needs(cfg, "ablate")
     composed = Composed(cfg)
     ablated = changed(cfg, cfg.ablation.change)
+    if plain(ablated) == plain(cfg) and not cfg.ablation.fresh_noise:
+        raise ValueError(f"ablation={cfg.ablation.name} changes nothing: {cfg.ablation.change} is set already")
     composed.check(cfg, ablated)
     study = composed.study()
     print(f"{cfg.world.notice}\n{cfg.ablation.name}: {cfg.ablation.question}", flush=True)

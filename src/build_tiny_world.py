@@ -4,14 +4,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import hydra
 import torch
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, build, command
+from src.entry import PACKAGE, build, command, compose
 from src.results.provenance import now
 from src.results.store import read_json, write_json
-from src.tiny_world import export, gates, generator, identity_judges, manifest, presence_judge, text_judges, vision
+from src.tiny_world import (
+    export,
+    gates,
+    generator,
+    identity_judges,
+    manifest,
+    presence_judge,
+    text_judges,
+    unpack,
+    vision,
+)
 from src.train import trained_promptnet
 
 WEIGHTS = PACKAGE / "tiny_world" / "weights"
@@ -23,6 +32,7 @@ COMMAND = "python -m src.build_tiny_world"
 def main(cfg: DictConfig) -> None:
     cache = Path(cfg.cache).expanduser()
     makers: dict[str, Callable[[], dict[str, Any]]] = {
+        "unpack": lambda: unpack.unpack(WEIGHTS, cache) or {},
         "vae": lambda: {"vae": generator.train_vae(cache, steps=cfg.steps.vae)},
         "base": lambda: {"base": generator.train_base(cache, steps=cfg.steps.base)},
         "vision": lambda: {"vision": vision.train_vision(cache, steps=cfg.steps.vision)},
@@ -33,7 +43,7 @@ def main(cfg: DictConfig) -> None:
     }
     if cfg.stage != "all" and cfg.stage not in makers:
         raise ValueError(f"stage ({cfg.stage}) is unknown: it is one of {', '.join(makers)} or all")
-    for stage in makers if cfg.stage == "all" else [cfg.stage]:
+    for stage in [name for name in makers if name != "unpack"] if cfg.stage == "all" else [cfg.stage]:
         done = makers[stage]()
         reports = _reports(cache) | {name: {"command": f"{COMMAND} stage={stage}", **r} for name, r in done.items()}
         write_json(cache / "reports.json", reports)
@@ -85,7 +95,7 @@ def train_judges(cache: Path, steps: Any) -> dict[str, Any]:
 def train_promptnet(cfg: DictConfig) -> dict[str, Any]:
     """The experiment tiny_pretrain on the exported base, and the export of its PromptNet."""
     changes = [f"trainer.steps={cfg.steps.promptnet}", f"runs={cfg.runs}"]
-    experiment = hydra.compose("train", ["+experiment=tiny_pretrain", *changes])
+    experiment = compose("train", ["+experiment=tiny_pretrain", *changes])
     run = trained_promptnet(experiment)
     export.export_promptnet(run.path("promptnet"), WEIGHTS / "promptnet")
     summary = run.summary()

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,14 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
         return run
 
     return wrap
+
+
+def compose(name: str, overrides: Sequence[str]) -> DictConfig:
+    """The configuration of another command, inside a command. ValueError as for a command line."""
+    cfg = hydra.compose(name, list(overrides))
+    check_overrides(cfg, overrides)
+    check_targets(cfg)
+    return cfg
 
 
 def _quieten() -> None:

@@ -1,7 +1,7 @@
 """From a composed configuration to a study: what `ablate` and its like have in common."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from src.results.digests import code_digest, digest, file_digest
 from src.results.runs import MODES, Run
 from src.results.store import locked
 from src.results.study import Generate, Rows, Study
+from src.results.variants import kept_variants
 from src.tiny_world.manifest import check_manifest
 
 # whose code decides what is learned, and what an image and its scores are
@@ -124,10 +125,11 @@ class Composed:
 
     def method_side(self, study: Study, name: str, cfg: DictConfig, *, fresh_noise: int = 0) -> tuple[Run, Rows]:
         """The side of one configuration of `method` and `sampler`."""
-        config = {"method": plain(cfg.method), "sampler": plain(cfg.sampler)}
+        config = {"method": plain(cfg.method), "sampler": plain(cfg.sampler), "augmentation": plain(cfg.augmentation)}
         sampler: Sampler = build(cfg.sampler)
         method: Callable[..., ProFusion] = build(cfg.method)
-        learned = Path(cfg.runs) / "people" / self._learned_key(config["method"])
+        learned = Path(cfg.runs) / "people" / self._learned_key(config)
+        variants = self._variants(cfg)
 
         def meet(person: int | str) -> Generate:
             keep = learned / f"{person}.safetensors"
@@ -135,14 +137,41 @@ class Composed:
             if full.finetune is None:
                 return full.learn(self.base, self.photo(person))
             with locked(keep.with_suffix(".lock"), f"person {person}"):
-                return full.learn(self.base, self.photo(person), keep=keep)
+                return full.learn(
+                    self.base, self.photo(person), keep=keep, variants=variants and partial(variants, person)
+                )
 
         return study.side(name, config, meet, fresh_noise=fresh_noise, tags=[self.world.name])
 
-    def _learned_key(self, method: dict[str, Any]) -> str:
+    def _variants(self, cfg: DictConfig) -> Callable[[int | str, Tensor], Tensor] | None:
+        """(person, photos) -> their stored variants; None without augmentation."""
+        if cfg.augmentation is None:
+            return None
+        recipe = {"augmentation": plain(cfg.augmentation), **self._photos()}
+        key = digest(
+            portable(recipe), weights=weights_of(cfg, "base", "augmentation"), code=code_digest(PACKAGE, LEARNING)
+        )
+        augment, mask = build(cfg.augmentation.augment), build(cfg.augmentation.mask)
+
+        def made(person: int | str, photos: Tensor) -> Tensor:
+            inpaint = build(cfg.augmentation.inpainter)(self.base)
+            masks = mask(photos, person, self.every_prompt)
+            return torch.cat([augment(p, m, inpaint) for p, m in zip(photos, masks, strict=True)])
+
+        def kept(person: int | str, photos: Tensor) -> Tensor:
+            folder = Path(cfg.runs) / "variants" / key[:12] / str(person)
+            return kept_variants(folder, self.base.image_size, lambda: made(person, photos))
+
+        return kept
+
+    def _photos(self) -> dict[str, Any]:
+        """What decides how reference photos look."""
+        return {"prompts": self.every_prompt, "reference": plain(self.world.reference), "base": plain(self.cfg.base)}
+
+    def _learned_key(self, config: dict[str, Any]) -> str:
         """What decides whether a person who was learned before is known: nothing of the sampler, the judges."""
-        parts = {"finetune": method["finetune"], "prompts": self.every_prompt, "reference": plain(self.world.reference)}
-        parts |= {name: plain(self.cfg[name]) for name in ("base", "promptnet")}
+        parts = {"finetune": config["method"]["finetune"], "augmentation": config["augmentation"], **self._photos()}
+        parts["promptnet"] = plain(self.cfg.promptnet)
         weights = weights_of(self.cfg, "base", "promptnet")
         return digest(portable(parts), weights=weights, code=code_digest(PACKAGE, LEARNING))[:12]
 

@@ -1,16 +1,21 @@
 """Every configuration composes, and every `_target_` takes the settings beside it."""
 
+from itertools import combinations
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from src import entry
+from src import claims, entry
+from src.methods.profusion import ProFusion
+from src.models.promptnet import PromptNet
 
 CONF = Path(__file__).parents[1] / "conf"
 ROOTS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "quiet")
-GROUPS = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
+CLAIMS = sorted(path.stem for path in CONF.glob("claim/*.yaml"))
+GROUPS = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml") if path.parent.name != "claim")
 HOME = {
     "experiment": "train",
     "ablation": "ablate",
@@ -48,6 +53,17 @@ def test_the_command_line_wins_over_the_experiment(world):
     assert compose("train", ["+experiment=ffhq_pretrain", f"world={world}"]).world.name == world
 
 
+@pytest.mark.parametrize("name", CLAIMS)
+def test_every_side_of_a_claim_composes_and_no_two_are_alike(name):
+    cfg = compose("claims")
+    sides = [claims.side(cfg.overrides, own) for own in cfg.claim[name].sides.values()]
+    for side in sides:
+        entry.check_targets(side)
+    plain = [entry.plain(OmegaConf.masked_copy(side, ["method", "sampler", "augmentation"])) for side in sides]
+    assert all(a != b for a, b in combinations(plain, 2))
+    assert all({test.better, test.worse} <= set(cfg.claim[name].sides) for test in cfg.claim[name].tests)
+
+
 def test_a_mistyped_target_argument_is_named():
     cfg = compose("ablate", ["+sampler.stepz=3"])
     with pytest.raises(ValueError, match=r"sampler\.stepz.*nearest is 'steps'"):
@@ -71,3 +87,17 @@ def test_an_ablation_changes_existing_settings_only(name):
     cfg = compose("ablate", [f"ablation={name}"])
     known = set(entry.settings(cfg))
     assert set(cfg.ablation.change) <= known
+
+
+def test_the_sampler_of_the_page_works(tmp_path, tiny_base):
+    page = (CONF / "sampler" / "README.md").read_text()
+    (tmp_path / "sampler").mkdir()
+    (tmp_path / "sampler" / "late_person.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
+    cfg = compose("ablate", ["sampler=late_person", f"hydra.searchpath=[file://{tmp_path}]"])
+    entry.check_targets(cfg)
+    sampler = entry.build(cfg.sampler)
+    torch.manual_seed(0)
+    promptnet = PromptNet.from_unet(tiny_base.unet, vision_width=48, text_width=32, pseudo_channels=4)
+    person = ProFusion(promptnet, sampler).learn(tiny_base, torch.zeros(1, 3, 64, 64))
+    assert torch.isfinite(person("a photo of S* at the beach", [0])).all()
+    assert person.unet_evaluations == 10 * 2 + 20 * (2 * 2 + 3)

@@ -26,7 +26,7 @@ OWNERS = {
     "insightface": ("metrics/identity.py",),
     "onnxruntime": ("metrics/identity.py",),
     "wandb": ("results/runs.py",),
-    "hydra": ("entry.py", "build_tiny_world.py"),
+    "hydra": ("entry.py",),
     "omegaconf": tuple(f"{p.stem}.py" for p in SRC.glob("*.py")),
     "pytorch_lightning": ("learning/", "data/datamodule.py"),
 }

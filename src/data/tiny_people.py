@@ -41,6 +41,14 @@ def reference(person: int, prompts: Sequence[str]) -> Tensor:
     return picture(person, tiny_faces.reference_scene(person, avoid=asked_values(prompts)))[None]
 
 
+def mask(photos: Tensor, person: int, prompts: Sequence[str]) -> Tensor:
+    """Where the renderer put the person in that reference photo [1, 3, 64, 64]: [1, 1, 64, 64] in [0, 1]."""
+    assert photos.shape == (1, 3, tiny_faces.SIZE, tiny_faces.SIZE), photos.shape
+    scene = tiny_faces.reference_scene(person, avoid=asked_values(prompts))
+    _, pixels = tiny_drawing.draw(tiny_faces.person(person), scene)
+    return torch.from_numpy(pixels.copy())[None, None].float() / 255
+
+
 def oracle(person: int, prompt: str, seed: int) -> Tensor:
     """The ceiling [3, 64, 64]: the renderer draws this very person in the scene that the prompt asks for."""
     scene = tiny_captions.scene_of(prompt, seed)

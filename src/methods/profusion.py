@@ -76,7 +76,7 @@ class Personal:
     """Somebody who was learned: prompts and seeds in, images out (the `Generate` of this method)."""
 
     def __init__(self, tuned: Tuned, photos: Tensor, sampler: Sampler, shares: Sequence[float] | None):
-        self.base, self.sampler = tuned.base, sampler
+        self.tuned, self.base, self.sampler = tuned, tuned.base, sampler
         self.shares = [1 / len(photos)] * len(photos) if shares is None else list(shares)
         if len(self.shares) != len(photos) or min(self.shares) < 0 or sum(self.shares) <= 0:
             raise ValueError(f"method.shares ({shares}) must be {len(photos)} weights >= 0, not all 0: one a photo")
@@ -132,13 +132,22 @@ class ProFusion:
     finetune: Callable[[TextToImage, PromptNet, Tensor], Tuned] | None = None
     shares: Sequence[float] | None = None
 
-    def learn(self, base: TextToImage, photos: Tensor, keep: Path | None = None) -> Generate:
-        """`keep`: where the fine-tuned weights are kept, and taken from if they are there."""
+    def learn(
+        self,
+        base: TextToImage,
+        photos: Tensor,
+        keep: Path | None = None,
+        variants: Callable[[Tensor], Tensor] | None = None,
+    ) -> Generate:
+        """`keep`: where the fine-tuned weights are kept, and taken from if they are there.
+
+        `variants`: photos [P, 3, H, W] -> what fine-tuning sees instead, [V, 3, H, W]; S* comes from the photos.
+        """
         if self.finetune is None:
             return Personal(Tuned(base, self.promptnet), photos, self.sampler, self.shares)
         if keep is not None and keep.exists():
             return Personal(untuned(base, self.promptnet).load(keep), photos, self.sampler, self.shares)
-        tuned = self.finetune(base, self.promptnet, photos)
+        tuned = self.finetune(base, self.promptnet, photos if variants is None else variants(photos))
         if keep is not None:
             tuned.save(keep)
         return Personal(tuned, photos, self.sampler, self.shares)

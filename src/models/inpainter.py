@@ -58,8 +58,12 @@ def inpainter_of(base: TextToImage, *, steps: int = 20, guidance: float = 7.0) -
     return Inpainter(pipeline, steps=steps, guidance=guidance)
 
 
-def load_inpainter(folder_or_hub_id: str | Path, *, steps: int = 50, guidance: float = 7.5) -> Inpainter:
+def load_inpainter(
+    base: TextToImage, *, folder_or_hub_id: str | Path, steps: int = 50, guidance: float = 7.5
+) -> Inpainter:
     """Weights made for inpainting (nine input channels), such as sd2-community/stable-diffusion-2-inpainting.
+
+    They go where the base is, in its precision.
 
     Raises OSError if they are neither there nor to be had.
     """
@@ -67,4 +71,5 @@ def load_inpainter(folder_or_hub_id: str | Path, *, steps: int = 50, guidance: f
         str(folder_or_hub_id), use_safetensors=True, safety_checker=None, requires_safety_checker=False
     )
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+    pipeline.to(next(base.parameters()).device, base.unet.dtype)
     return Inpainter(pipeline, steps=steps, guidance=guidance)

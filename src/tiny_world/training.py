@@ -67,12 +67,13 @@ def fit(
                 flush=True,
             )
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
-            progress = {"step": step + 1, "wall_s": wall + time.monotonic() - started, "log": recent}
+            progress = {**state, "step": step + 1, "wall_s": wall + time.monotonic() - started, "log": recent}
             _save(checkpoint, net, average, optimizer, progress)
             state = progress
     net.load_state_dict(average.module.state_dict())
     net.eval()
-    return {"steps": state["step"], "wall_s": round(state["wall_s"]), "seed": seed, "last": state["log"]}
+    report = {"steps": state["step"], "wall_s": round(state["wall_s"]), "seed": seed, "last": state["log"]}
+    return report | ({"start": state["start"]} if state["start"] else {})
 
 
 def _moving_average(decay: float) -> Callable[..., None]:
@@ -107,12 +108,23 @@ def _save(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim
 
 def _resume(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     if not path.exists():
-        return {"step": 0, "wall_s": 0.0, "log": {}}
+        return {"step": 0, "wall_s": 0.0, "log": {}, "start": ""}
     saved = torch.load(path, weights_only=True)
     net.load_state_dict(saved["net"])
     average.load_state_dict(saved["average"])
-    optimizer.load_state_dict(saved["optimizer"])
-    return {key: saved[key] for key in ("step", "wall_s", "log")}
+    if saved["optimizer"]:
+        optimizer.load_state_dict(saved["optimizer"])
+    return {key: saved[key] for key in ("step", "wall_s", "log", "start")}
+
+
+def write_start(path: Path, net: nn.Module, start: str) -> None:
+    """A checkpoint at step 0 that begins with these weights and an optimiser that has seen nothing.
+
+    start: where the weights come from, for the report.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    weights = {"net": net.state_dict(), "average": AveragedModel(net).state_dict(), "optimizer": {}}
+    torch.save({**weights, "step": 0, "wall_s": 0.0, "log": {}, "start": start}, path)
 
 
 def averaged(net: nn.Module, path: Path, only: str = "") -> nn.Module:

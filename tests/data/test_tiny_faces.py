@@ -111,3 +111,18 @@ def test_the_oracle_draws_the_person_in_the_scene_of_the_prompt():
 def test_a_prompt_without_a_style_is_refused():
     with pytest.raises(ValueError, match="no known style"):
         tiny_captions.scene_of("S* at the beach", 0)
+
+
+def test_the_mask_of_a_reference_is_that_very_photos():
+    """Outside it lies nothing but the background: there, the person does not matter."""
+    prompts = ["a photo of S* wearing a red hat at the beach"]
+    photo = tiny_people.reference(300_001, prompts)
+    mask = tiny_people.mask(photo, 300_001, prompts)
+    assert mask.shape == (1, 1, 64, 64)
+    scene = reference_scene(300_001, avoid=tiny_people.asked_values(prompts))
+    nobody_else = tiny_people.picture(300_002, scene)[None]
+    outside = (mask == 0).expand_as(photo) & (
+        torch.from_numpy(tiny_drawing.draw(person(300_002), scene)[1])[None, None] == 0
+    )
+    assert outside.float().mean() > 0.2
+    assert torch.equal(photo[outside], nobody_else[outside])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from src.learning.finetune import Finetune
+from src.learning.finetune import Finetune, untuned
 from src.methods.profusion import ProFusion, Sampler
 from src.models.personal import PersonalNoise, attention_projections
 from src.models.promptnet import PromptNet
@@ -75,6 +75,19 @@ def test_an_image_does_not_depend_on_its_batch(tiny_base, promptnet, photos):
     person = ProFusion(promptnet, sampler()).learn(tiny_base, photos[:1])
     together, alone = person(PROMPT, [5, 6]), person(PROMPT, [6])
     assert torch.allclose(together[1], alone[0], atol=1e-4)
+
+
+def test_variants_are_what_is_learned_from_but_not_who_is_shown(tiny_base, promptnet, photos):
+    seen = []
+
+    def finetune(base, promptnet, variants):
+        seen.append(variants)
+        return untuned(base, promptnet)
+
+    method = ProFusion(promptnet, sampler(), finetune)
+    person = method.learn(tiny_base, photos[:1], variants=lambda p: torch.cat([p, photos[1:]]))
+    assert torch.equal(seen[0], photos)
+    assert torch.equal(person(PROMPT, [1]), method.learn(tiny_base, photos[:1])(PROMPT, [1]))
 
 
 def test_several_photos_share_the_weights_of_their_person(tiny_base):

@@ -1,0 +1,86 @@
+"""A claim's result as a file: what was found, by which code and weights; and the table of all verdicts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from src.results.differences import Difference
+from src.results.store import read_json, write_json
+from src.results.tables import Table
+from src.results.verdicts import NOT_SUPPORTED, SUPPORTED, Finding, together
+
+NOT_TESTED = "not tested yet"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a claim's tests found. weights, code: digests; commit: of the code, None outside a clone; seconds: of wall
+    time, little where sides were reused; settings: what the runs were limited to."""
+
+    claim: str
+    findings: Sequence[Finding] = ()
+    weights: str = ""
+    code: str = ""
+    commit: str | None = None
+    finished: str = ""
+    seconds: int = 0
+    settings: Sequence[str] = ()
+
+    @property
+    def verdict(self) -> str:
+        return together(self.findings) if self.findings else NOT_TESTED
+
+
+def write_result(path: Path, result: Result) -> None:
+    """JSON, atomically; the verdict is in it for whoever reads it without us."""
+    write_json(path, {"verdict": result.verdict, **asdict(result)})
+
+
+def read_result(path: Path) -> Result | None:
+    """What `write_result` wrote; None if nothing is stored there."""
+    if not path.exists():
+        return None
+    stored = read_json(path)
+    findings = [Finding(**{**f, "difference": Difference(**f["difference"])}) for f in stored.pop("findings")]
+    return Result(**{name: value for name, value in stored.items() if name != "verdict"}, findings=findings)
+
+
+def is_stale(stored: Result, now: Result) -> bool:
+    """It comes from other code, weights or settings: no verdict any more."""
+    return any(getattr(stored, name) != getattr(now, name) for name in ("weights", "code")) or list(
+        stored.settings
+    ) != list(now.settings)
+
+
+def has_turned(stored: Result, now: Result) -> bool:
+    """From supported to not supported, or back, with nothing else changed."""
+    return not is_stale(stored, now) and {stored.verdict, now.verdict} == {SUPPORTED, NOT_SUPPORTED}
+
+
+def verdict_table(results: Mapping[str, Result]) -> Table:
+    """One row for each finding, headed by its claim's verdict."""
+    rows = [row for name, result in results.items() for row in _rows(name, result)]
+    notes = ["differences in units from floor (0) to ceiling (1), mean over judges; 95 %: t-interval on person means,"]
+    return Table(
+        rows, [*notes, "then the cluster bootstrap over people and prompts; a test asks for more than -margin"]
+    )
+
+
+def _rows(name: str, result: Result) -> list[dict[str, Any]]:
+    head = {"family": f"{name}: {result.verdict}"}
+    return [{**head, **_row(finding)} for finding in result.findings] or [{**head, "test": result.claim}]
+
+
+def _row(finding: Finding) -> dict[str, Any]:
+    difference = finding.difference
+    ends = {name: getattr(difference, name) for name in ("low", "high", "boot_low", "boot_high")}
+    return {
+        "test": f"{finding.kind}: {finding.better} - {finding.worse} > {-finding.margin or 0:g}",
+        "difference": difference.mean,
+        **ends,
+        "people": difference.people,
+        "prompts": difference.prompts,
+        "seeds": difference.seeds,
+        "finding": finding.verdict,
+    }

@@ -1,0 +1,30 @@
+"""Variants of somebody's photo that augmentation made: stored, looked at, and used again."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor
+
+from src.data.photos import read_photos
+from src.results.grids import contact_sheet
+from src.results.store import locked, save_png, to_picture
+
+SHEET = "sheet.png"  # written last: all variants are there
+
+
+def kept_variants(folder: Path, size: int, make: Callable[[], Tensor]) -> Tensor:
+    """The variants [V, 3, size, size] in [-1, 1] that lie in `folder`; made first, with a contact sheet, if they don't.
+
+    What is given back was read from the files, so that a second run learns from exactly what the first one did.
+    """
+    with locked(folder.with_suffix(".lock"), f"variants of {folder.name}"):
+        if not (folder / SHEET).exists():
+            _write(folder, make())
+    return read_photos(sorted(folder.glob("[0-9]*.png")), size)
+
+
+def _write(folder: Path, variants: Tensor) -> None:
+    pictures = [to_picture(variant.cpu()) for variant in variants]
+    for number, picture in enumerate(pictures):
+        save_png(folder / f"{number:03d}.png", picture, {"variant": number})
+    save_png(folder / SHEET, contact_sheet(pictures, columns=8), {"variants": len(pictures)})
