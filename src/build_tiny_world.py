@@ -32,7 +32,7 @@ COMMAND = "python -m src.build_tiny_world"
 def main(cfg: DictConfig) -> None:
     cache = Path(cfg.cache).expanduser()
     makers: dict[str, Callable[[], dict[str, Any]]] = {
-        "unpack": lambda: unpack.unpack(WEIGHTS, cache) or {},
+        "unpack": lambda: go_on_from_shipped(cache),
         "vae": lambda: {"vae": generator.train_vae(cache, steps=cfg.steps.vae)},
         "base": lambda: {"base": generator.train_base(cache, steps=cfg.steps.base)},
         "vision": lambda: {"vision": vision.train_vision(cache, steps=cfg.steps.vision)},
@@ -69,6 +69,12 @@ def _replaced() -> list[dict[str, Any]]:
     gates_then = manifest.read_manifest(WEIGHTS)["gates"]
     values = {f"{row['number']} {row['name']}": row["value"] for row in gates_then}
     return [{"replaced": now(), "weights": manifest.weights_digest(WEIGHTS), "gates": values}] if values else []
+
+
+def go_on_from_shipped(cache: Path) -> dict[str, Any]:
+    """Checkpoints for the stages vae, base and vision that begin with the shipped weights."""
+    unpack.unpack(WEIGHTS, cache)
+    return {}
 
 
 def export_base(cache: Path) -> dict[str, Any]:
