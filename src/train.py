@@ -28,7 +28,7 @@ def trained_promptnet(cfg: DictConfig) -> Run:
     settings = portable(plain(cfg))
     own = {name: settings[name] for name in ("base", "promptnet", "learning", "data", "seed")}
     own["trainer"] = {name: cfg.trainer[name] for name in ("steps", "gradient_clip", "precision", "devices")}
-    key = digest(own, weights=weights_of(cfg, "base"), code=code_digest(PACKAGE, LEARNING))
+    key = digest(own, weights=weights_of(cfg, "base", "promptnet"), code=code_digest(PACKAGE, LEARNING))
     print(cfg.world.notice, flush=True)
     tags = [cfg.world.name, "pretrain"]
     with open_run(cfg.runs, "train", settings, key, logger=plain(cfg.logger), tags=tags) as run:

@@ -25,6 +25,7 @@ OWNERS = {
     "open_clip": ("metrics/text_similarity.py", "tiny_world/text_judges.py"),
     "insightface": ("metrics/identity.py",),
     "onnxruntime": ("metrics/identity.py",),
+    "matplotlib": ("results/figures.py",),
     "wandb": ("results/runs.py",),
     "hydra": ("entry.py",),
     "omegaconf": tuple(f"{p.stem}.py" for p in SRC.glob("*.py")),

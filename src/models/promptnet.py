@@ -136,6 +136,21 @@ class PromptNet(nn.Module):
         return cls._restored(config, weights, folder)
 
     @classmethod
+    def continued(
+        cls, unet: UNet2DConditionModel, *, folder: str | Path, vision_width: int, text_width: int
+    ) -> "PromptNet":
+        """What `save` wrote, to be trained further on this base; errors as from_official, ValueError for one of another
+        base's widths too."""
+        net = cls.load(folder)
+        own = {"prompt_channel": text_width, "vision_width": vision_width}
+        own |= {"block_out_channels": list(unet.config.block_out_channels)}
+        for name, width in own.items():
+            found = net.config[name] if isinstance(width, int) else list(net.config[name])
+            if found != width:
+                raise ValueError(f"{folder} holds a PromptNet of another base: its {name} is {found}, not {width}")
+        return net
+
+    @classmethod
     def _restored(cls, config: dict[str, Any], weights: dict[str, Tensor], folder: str | Path) -> "PromptNet":
         for name in ("vision_embedding.weight", "first_prompt_projection.weight"):
             if name not in weights:

@@ -208,3 +208,13 @@ def test_at_the_real_size_every_tensor_but_the_residual_heads_is_read():
     assert len(listed) == 357
     assert {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()} == kept
     assert sum(p.numel() for p in net.parameters()) == 431_285_504 - 22_948_480
+
+
+def test_a_saved_one_goes_on_and_one_of_another_base_is_refused(tiny_base, tmp_path):
+    net = PromptNet.from_unet(tiny_base.unet, vision_width=48, text_width=32, pseudo_channels=4)
+    net.save(tmp_path)
+    again = PromptNet.continued(tiny_base.unet, folder=tmp_path, vision_width=48, text_width=32)
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters(), strict=True))
+    assert all(p.requires_grad for p in again.parameters())
+    with pytest.raises(ValueError, match="prompt_channel is 32, not 64"):
+        PromptNet.continued(tiny_base.unet, folder=tmp_path, vision_width=48, text_width=64)

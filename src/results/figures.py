@@ -1,0 +1,28 @@
+"""Curves for a page; the only importer of matplotlib."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+
+def curves(rows: Sequence[Mapping[str, Any]], *, x: str, y: Sequence[str], by: str) -> bytes:
+    """A PNG with a panel for each of `y` and a line for each value of `by`; NAME_low and NAME_high are its band.
+
+    The places on the x axis are the rows' values in order, evenly spaced: 0 has no place on a logarithmic axis.
+    """
+    figure = Figure(figsize=(4 * len(y), 3.2), layout="constrained")
+    places = {value: place for place, value in enumerate(dict.fromkeys(row[x] for row in rows))}
+    for axes, name in zip(figure.subplots(1, len(y), squeeze=False)[0], y, strict=True):
+        for line in dict.fromkeys(row[by] for row in rows):
+            own = [row for row in rows if row[by] == line]
+            at = [places[row[x]] for row in own]
+            axes.plot(at, [row[name] for row in own], marker="o", label=str(line))
+            axes.fill_between(at, [r[f"{name}_low"] for r in own], [r[f"{name}_high"] for r in own], alpha=0.15)
+        axes.set(xlabel=x, ylabel=f"{name} (normalised)")
+        axes.set_xticks(list(places.values()), [f"{value:g}" for value in places])
+    axes.legend(title=by)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=120)
+    return out.getvalue()
