@@ -122,8 +122,10 @@ class Composed:
             group=f"{self.world.name}-{len(self.people)}x{len(self.prompts)}x{len(self.seeds)}",
         )
 
-    def method_side(self, study: Study, name: str, cfg: DictConfig, *, fresh_noise: int = 0) -> tuple[Run, Rows]:
-        """The side of one configuration of `method` and `sampler`."""
+    def method_side(
+        self, study: Study, name: str, cfg: DictConfig, *, fresh_noise: int = 0, role: str = "method"
+    ) -> tuple[Run, Rows]:
+        """The side of one configuration of `method` and `sampler`; `role` becomes a tag of its run."""
         config = {"method": plain(cfg.method), "sampler": plain(cfg.sampler)}
         sampler: Sampler = build(cfg.sampler)
         method: Callable[..., ProFusion] = build(cfg.method)
@@ -137,7 +139,9 @@ class Composed:
             with locked(keep.with_suffix(".lock"), f"person {person}"):
                 return full.learn(self.base, self.photo(person), keep=keep)
 
-        return study.side(name, config, meet, fresh_noise=fresh_noise, tags=[self.world.name])
+        keeps = learned if plain(cfg.method)["finetune"] else None
+        tags = [self.world.name, role]
+        return study.side(name, config, meet, fresh_noise=fresh_noise, tags=tags, learned=keeps)
 
     def _learned_key(self, method: dict[str, Any]) -> str:
         """What decides whether a person who was learned before is known: nothing of the sampler, the judges."""
@@ -154,8 +158,9 @@ class Composed:
             makers["other"] = lambda person: _drawn(stranger, person)
             makers["oracle"] = lambda person: _drawn(oracle, person)
             makers["oracle_vae"] = lambda person: _through_vae(self.base, _drawn(oracle, person))
-        sides = {name: study.side(name, {"anchor": name}, make) for name, make in makers.items()}
-        return {**sides, "generic": self.method_side(study, "generic", self._generic())}
+        tags = [self.world.name, "anchor"]
+        sides = {name: study.side(name, {"anchor": name}, make, tags=tags) for name, make in makers.items()}
+        return {**sides, "generic": self.method_side(study, "generic", self._generic(), role="anchor")}
 
     def _generic(self) -> DictConfig:
         """The generic prompt alone, whatever the fusion stage's settings are."""
