@@ -19,20 +19,23 @@ def overview(sides: Sequence[Side], labels: Mapping[str, str]) -> Table:
 
     labels: what the columns "text" and "identity" hold, as `with_overall` says.
     """
-    rows, best = [], front({side.name: _point(side) for side in sides if side.role == "method"})
+    both = set(labels) == set(KINDS)
+    best = front({side.name: _point(side) for side in sides if side.role == "method"}) if both else []
+    rows = []
     for side in sides:
+        found = {kind: estimate(side.rows, kind) for kind in labels}
         row: dict[str, Any] = {"run": side.name, "role": side.role}
-        for kind in labels:
-            found = estimate(side.rows, kind)
-            row |= {kind: _blank(found.mean), f"{kind} 95 % (t)": _ends(found.low, found.high)}
-            row |= {f"{kind} 95 % (boot)": _ends(found.boot_low, found.boot_high)}
-        if set(labels) == set(KINDS):
-            means = [estimate(side.rows, kind).mean for kind in KINDS]
+        row |= {kind: _blank(own.mean) for kind, own in found.items()}
+        if both:
+            means = [found[kind].mean for kind in KINDS]
             row["harmonic mean"] = None if any(map(math.isnan, means)) else harmonic_mean(*means)
             row["front"] = ("yes" if side.name in best else "no") if side.role == "method" else None
         if any(FACES in other.rows[0] for other in sides):
             row["face found"] = _blank(estimate(side.rows, FACES).mean)
         row["U-Net evaluations"] = side.summary.get("unet_evaluations")
+        for kind, own in found.items():
+            row[f"{kind} 95 % (t)"] = _ends(own.low, own.high)
+            row[f"{kind} 95 % (boot)"] = _ends(own.boot_low, own.boot_high)
         rows.append({**row, **sizes(side.rows)})
     return Table(rows, [*labels.values(), INTERVALS, *few(sides)])
 

@@ -61,7 +61,7 @@ function scatter(points, front, names, width) {
     const path = shown.map((p) => `${X(p.x[0])},${Y(p.y[0])}`).join(" ");
     drawing.append(svg("polyline", { class: "front", points: path, fill: "none", stroke: "#222", "stroke-width": 1.5, "stroke-dasharray": "5 4" }));
   }
-  const taken = [];
+  const taken = points.map((p) => [X(p.x[0]) - 7, Y(p.y[0]) + 5, 14]);
   for (const p of points) drawing.append(mark(p, X, Y, front.includes(p.name), names));
   for (const p of points) drawing.append(label(p, X(p.x[0]), Y(p.y[0]), width - box.right, taken, height - box.bottom));
   return drawing;

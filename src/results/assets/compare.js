@@ -11,6 +11,8 @@ for (const run of data.runs) {
 const chosen = () => data.runs.filter((run) => run.shown);
 const columnsOf = (kind) => data.columns.filter((column) => column.kind === kind);
 const score = () => ({ columns: [at("text").value, at("identity").value].filter(Boolean) });
+const normalised = (kind) => columnsOf(kind)[0].label.includes("normalised");
+const named = ({ key }) => (["text", "identity"].includes(key) ? `${key} (mean of judges${normalised(key) ? ", normalised" : ""})` : key);
 const numbers = (run, column) => {
   const [mean, low, high, bootLow, bootHigh] = data.estimates[run][column];
   return at("interval").value === "t" ? [mean, low, high] : [mean, bootLow, bootHigh];
@@ -29,12 +31,12 @@ function controls() {
     at("sides").append(el("label", {}, box, el("i", { className: "dot", style: `background:${run.colour}` }), run.name));
   }
   for (const kind of ["text", "identity"]) {
-    at(kind).append(...columnsOf(kind).map((column) => el("option", { value: column.key }, column.label)));
+    at(kind).append(...columnsOf(kind).map((column) => el("option", { value: column.key }, named(column))));
     at(kind).parentElement.hidden = columnsOf(kind).length < 1;
     at(kind).onchange = draw;
   }
   at("interval").onchange = draw;
-  at("prompt-score").append(...data.columns.map((column) => el("option", { value: column.key }, column.label)));
+  at("prompt-score").append(...data.columns.map((column) => el("option", { value: column.key }, named(column))));
   for (const id of ["prompt-score", "prompt-order"]) at(id).onchange = drawPrompts;
   at("prompt-search").oninput = drawPrompts;
   if (matchMedia("(max-width: 40rem)").matches) at("controls").open = false;
@@ -77,8 +79,7 @@ function drawScatter() {
   at("scatter").hidden = !x || !y;
   if (!x || !y) return;
   const points = chosen().map((run) => ({ ...run, x: numbers(run.name, x), y: numbers(run.name, y) })).filter((p) => p.x[0] !== null && p.y[0] !== null);
-  const label = (key) => (key.includes("/") ? key : columnsOf(key)[0].label.includes("normalised") ? `${key} (normalised, mean of judges)` : `${key} (mean of judges)`);
-  slot.replaceChildren(points.length ? scatter(points, data.fronts[x][y], { x: label(x), y: label(y) }, slot.clientWidth) : "no run is shown");
+  slot.replaceChildren(points.length ? scatter(points, data.fronts[x][y], { x: named({ key: x }), y: named({ key: y }) }, slot.clientWidth) : "no run is shown");
 }
 
 function drawPrompts() {
@@ -119,5 +120,9 @@ slotOf("overview").append(table(data.tables[0]));
 slotOf("tables").append(...data.tables.slice(1).map(table));
 drawRuns();
 draw();
+/* A section that a link leads to starts below the controls. */
+const settle = () => document.documentElement.style.setProperty("--top", `${at("controls").offsetHeight + 8}px`);
+at("controls").addEventListener("toggle", settle);
+settle();
 let width = innerWidth;
-addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawScatter(); drawPrompts(); } });
+addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; settle(); drawScatter(); drawPrompts(); } });

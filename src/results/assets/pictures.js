@@ -88,6 +88,7 @@ function picturesOf(data, chosen, score) {
   function card(cell) {
     const open = () => {
       const large = document.getElementById("large");
+      large.querySelector("h3").textContent = `${cell.prompt} · person ${cell.person} · seed ${cell.seed}`;
       large.querySelector("div").replaceChildren(...figures(cell, () => large.close()));
       large.showModal();
     };
