@@ -55,8 +55,7 @@ def filled(page: str, styles: Sequence[str], programs: Sequence[str], data: Any)
     parts = {"/*STYLE*/": _joined(styles), "/*PROGRAM*/": _joined(programs), "/*DATA*/": text}
     html = (ASSETS / page).read_text(encoding="utf-8")
     for place, content in parts.items():
-        head, _, tail = html.partition(place)
-        html = head + content + tail
+        html = html.replace(place, content, 1)
     return html
 
 
@@ -83,16 +82,18 @@ class Pictures:
 
 
 def data_uri(path: Path, pixels: int) -> str:
-    """A picture without its metadata: lossless PNG while it is small, WebP where it had to be reduced to `pixels`.
-
-    ValueError naming the file if it is damaged or no picture.
-    """
+    """A picture file as `encoded`. ValueError naming the file if it is damaged or no picture."""
     try:
         with Image.open(path) as opened:
             image = opened.convert("RGB")
     except (OSError, SyntaxError) as error:  # PIL raises SyntaxError on some damaged files
         raise ValueError(f"{path} cannot be read as a picture ({error}): make it again or leave its run out") from error
-    small = max(image.size) <= min(pixels, 128)
+    return encoded(image, pixels)
+
+
+def encoded(image: Image.Image, pixels: int) -> str:
+    """A picture as data URI without its metadata: lossless PNG while it is small, else WebP of at most `pixels`."""
+    image, small = image.copy(), max(image.size) <= min(pixels, 128)
     image.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
     data, kind = io.BytesIO(), "PNG" if small else "WEBP"
     image.save(data, format=kind, **({"optimize": True} if small else {"quality": 85}))
