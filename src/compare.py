@@ -25,7 +25,9 @@ DIFFERENCES = "Differences to"
 @command("compare", words="compared")
 def main(cfg: DictConfig) -> None:
     if not cfg.compared:
-        raise ValueError("no runs are given: write python -m src.compare RUN RUN, folders such as runs/full/0123456789ab")
+        raise ValueError(
+            "no runs are given: write python -m src.compare RUN RUN, folders such as runs/full/0123456789ab"
+        )
     settings = {name: plain(cfg)[name] for name in ("names", "reference", "pixels", "published")}
     folders = [local_folder(word, Path(cfg.runs) / "wandb") for word in cfg.compared]
     sides = read_sides(folders, settings["names"])

@@ -1,4 +1,4 @@
-"""Let people judge: `python -m src.human_eval make RUN RUN ...`, then `python -m src.human_eval score ratings.csv ...`."""
+"""Let people judge: `python -m src.human_eval make RUN RUN ...`, later `... score ratings.csv ...`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,10 +7,11 @@ from typing import Any
 from omegaconf import DictConfig
 
 from src.entry import PACKAGE, command, plain
-from src.results import kit_files, preferences, ratings
+from src.results import kit_files, ratings
 from src.results.compared import Side, read_sides
 from src.results.digests import code_digest, digest, file_digest
-from src.results.formats import Table, to_csv, to_markdown, to_text
+from src.results.formats import to_csv, to_markdown, to_text
+from src.results.human_tables import tables_of
 from src.results.kits import Kit, key_rows, make_kit
 from src.results.remote import local_folder
 from src.results.runs import Run, open_run
@@ -67,12 +68,20 @@ def score(cfg: DictConfig, words: Sequence[str]) -> None:
     kits = list(dict.fromkeys(rating.kit for rating in given))
     folder = Path(cfg.kit or Path(cfg.runs) / KIND / (kits[0] if len(kits) == 1 else "?"))
     if not (folder / "key.csv").is_file():
-        raise FileNotFoundError(f"the key of the kits {', '.join(kits)} is not in {folder}: say kit=FOLDER, or runs=FOLDER")
-    key, settings, made = read_csv(folder / "key.csv"), read_json(folder / "config.json"), read_json(folder / "summary.json")
+        raise FileNotFoundError(
+            f"the key of the kits {', '.join(kits)} is not in {folder}: say kit=FOLDER, or runs=FOLDER"
+        )
+    key, settings, made = (
+        read_csv(folder / "key.csv"),
+        read_json(folder / "config.json"),
+        read_json(folder / "summary.json"),
+    )
     ratings.check_ratings(given, key, list(settings["questions"]))
     files = {str(number): file_digest(Path(word)) for number, word in enumerate(words)}
     own = {"kit": folder.name, "files": files, "pass_rate": cfg.pass_rate, "at_least": cfg.at_least}
-    with open_run(cfg.runs, "human_score", own, digest(own, weights={}, code=code_digest(PACKAGE, ("results",)))) as run:
+    with open_run(
+        cfg.runs, "human_score", own, digest(own, weights={}, code=code_digest(PACKAGE, ("results",)))
+    ) as run:
         found, notes = tables_of(given, key, made["runs"], list(settings["questions"]), cfg.pass_rate, cfg.at_least)
         if not run.complete:
             text = "\n".join(f"## {title}\n\n{to_markdown(table)}" for title, table in found.items())
@@ -82,32 +91,6 @@ def score(cfg: DictConfig, words: Sequence[str]) -> None:
             run.finish({"raters": len(found["Raters"].rows), "ratings": len(given)})
     print("\n".join(f"{title}\n{to_text(table)}" for title, table in found.items()) + "\n".join(notes))
     print(f"results: {run.path('results.md')}", flush=True)
-
-
-def tables_of(
-    given: Sequence[ratings.Rating],
-    key: Sequence[Mapping[str, str]],
-    runs: Sequence[str],
-    questions: Sequence[str],
-    pass_rate: float,
-    at_least: int,
-) -> tuple[dict[str, Table], list[str]]:
-    """Preferences, strengths and raters; and notes of who was left out, who answered twice, what few people rated."""
-    once, notes = ratings.without_repeats(given)
-    checks = ratings.checked(once, key)
-    failed = [rater for rater, (right, asked) in checks.items() if asked and right < pass_rate * asked]
-    votes = ratings.votes([rating for rating in once if rating.rater not in failed], key, runs)
-    notes += [f"left out, too many checks failed: {', '.join(failed)}"] if failed else []
-    items = [row["item"] for row in key if not row["expected"]]
-    notes += preferences.thin_items(votes, list(dict.fromkeys(items)), questions, at_least)
-    raters = preferences.rater_table(once, checks, failed)
-    if not votes:
-        raise ValueError(f"no rating is left to count: {'; '.join(notes)}")
-    return {
-        "Preferences": preferences.preference_table(votes),
-        "Strengths": preferences.strength_table(votes, runs),
-        "Raters": raters,
-    }, notes
 
 
 if __name__ == "__main__":

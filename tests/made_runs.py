@@ -16,7 +16,9 @@ PROMPTS = (
     ("before", "a pencil sketch of S*"),
     ("before", "an oil painting of S* with a <b>golden</b> crown & a cape </script>"),
 )
-SKIES = {prompt: colour for (_, prompt), colour in zip(PROMPTS, ("#7cc4e8", "#dfe8ee", "#f4efe4", "#c9a35a"), strict=True)}
+SKIES = {
+    prompt: colour for (_, prompt), colour in zip(PROMPTS, ("#7cc4e8", "#dfe8ee", "#f4efe4", "#c9a35a"), strict=True)
+}
 # what the judges say on average: text/a, text/b, identity/c
 LEVELS = {
     "full": (0.27, 0.25, 0.62),
@@ -51,9 +53,7 @@ def photo(person: int | str) -> Tensor:
 def study(root: Path, *, people: Sequence[int], seeds: int, score: Callable, logger: Mapping | None = None) -> Study:
     about = {"judges": ["text/a", "text/b", "identity/c"]}
     whole = {"identity": about, "weights": {}, "code": "c", "logger": logger or {"mode": "disabled"}, "group": "made"}
-    return Study(
-        root=root, people=people, prompts=PROMPTS, seeds=range(seeds), photo=photo, score=score, **whole
-    )
+    return Study(root=root, people=people, prompts=PROMPTS, seeds=range(seeds), photo=photo, score=score, **whole)
 
 
 def scorer(name: str) -> Callable:
@@ -89,7 +89,9 @@ def make_runs(
             wear = {"full": 0.03, "no_fusion": 0.12, "no_refinement": 0.2}.get(name, 0.0)
             if name == "copy":
                 return lambda prompt, numbers: photo(person).expand(len(numbers), -1, -1, -1)
-            return lambda prompt, numbers: torch.stack([drawing(int(person), prompt, n % 997, wear=wear) for n in numbers])
+            return lambda prompt, numbers: torch.stack(
+                [drawing(int(person), prompt, n % 997, wear=wear) for n in numbers]
+            )
 
         made = study(root, people=people, seeds=seeds, score=scorer(name), logger=logger)
         tags = ["made", "method" if name in ("full", "no_fusion", "no_refinement") else "anchor"]

@@ -63,7 +63,9 @@ def with_overall(sides: Sequence[Side]) -> tuple[list[Side], dict[str, str], lis
             scored = [normalised(side.rows, floor, ceiling, judges) for side in sides]
             renamed = [[{**row, kind: row["normalised"]} for row in rows] for rows in scored]
             sides = [replace(side, rows=rows) for side, rows in zip(sides, renamed, strict=True)]
-        labels[kind] = f"{kind}: mean of {', '.join(judges)}" + ("" if reason else ", normalised between floor and ceiling")
+        labels[kind] = f"{kind}: mean of {', '.join(judges)}" + (
+            "" if reason else ", normalised between floor and ceiling"
+        )
     return list(sides), labels, notes
 
 
@@ -111,7 +113,9 @@ def front(points: Mapping[str, tuple[float, float]]) -> list[str]:
     known = {name: point for name, point in points.items() if not any(map(math.isnan, point))}
 
     def beaten(point: tuple[float, float]) -> bool:
-        return any(all(a >= b for a, b in zip(other, point, strict=True)) and other != point for other in known.values())
+        return any(
+            all(a >= b for a, b in zip(other, point, strict=True)) and other != point for other in known.values()
+        )
 
     return sorted((name for name, point in known.items() if not beaten(point)), key=lambda name: known[name])
 

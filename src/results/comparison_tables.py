@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from src.results.comparison import FACES, KINDS, Estimate, difference, estimate, front
 from src.results.compared import CELL, Side
+from src.results.comparison import FACES, KINDS, Estimate, difference, estimate, front
 from src.results.formats import Table
 from src.results.selection import harmonic_mean
 from src.results.tables import ENOUGH, Row

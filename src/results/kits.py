@@ -39,9 +39,7 @@ class Kit:
     pictures: dict[str, Image.Image] = field(default_factory=dict)
 
 
-def make_kit(
-    sides: Sequence[Side], *, raters: int, items: int | None, per_sheet: int, checks: int, seed: int
-) -> Kit:
+def make_kit(sides: Sequence[Side], *, raters: int, items: int | None, per_sheet: int, checks: int, seed: int) -> Kit:
     """Every pair of runs on the same people, prompts and seeds; each pair of pictures is on `raters` sheets.
 
     items: at most so many pairs of pictures for each pair of runs, people in turn; None: all. per_sheet: at most so

@@ -174,5 +174,3 @@ def _photo(own: Sequence[tuple[Side, Mapping[str, Any]]], pictures: Pictures) ->
 
 def _score(row: Mapping[str, Any], column: str) -> float | None:
     return _known(number(row.get(column)))[0]
-
-

@@ -1,10 +1,9 @@
-"""What people prefer: win rates, Bradley-Terry strengths, agreement, and which raters paid attention."""
+"""What people prefer: win rates, Bradley-Terry strengths, and how far raters agree."""
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import choix
 import krippendorff
@@ -12,8 +11,7 @@ import numpy as np
 from scipy import stats
 
 from src.results.differences import cluster_bootstrap
-from src.results.formats import Table
-from src.results.ratings import Rating, Vote
+from src.results.ratings import Vote
 
 PRIOR = 0.01  # lsr's regularisation: a run that always wins has a finite strength
 DRAWS = 500  # of people, for the intervals of strengths
@@ -94,78 +92,3 @@ def strength_intervals(votes: Sequence[Vote], runs: Sequence[str], seed: int = 0
         drawn.append(list(strengths(sample, runs).values()))
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(runs)}
-
-
-def preference_table(votes: Sequence[Vote]) -> Table:
-    """A line for each question and pair of runs."""
-    groups: dict[tuple[str, str, str], list[Vote]] = defaultdict(list)
-    for vote in votes:
-        groups[vote.question, vote.first, vote.second].append(vote)
-    rows = []
-    for (question, first, second), own in groups.items():
-        found = win_rate(own)
-        row: dict[str, Any] = {"question": question, "run": first, "against": second}
-        row |= {"wins": found.wins, "ties": found.ties, "losses": found.losses, "win rate": _blank(found.rate)}
-        row |= {"95 % (Wilson)": _ends(found.low, found.high), "preference": _blank(found.preference)}
-        row |= {"95 % (bootstrap)": _ends(found.boot_low, found.boot_high), "alpha": _blank(found.alpha)}
-        rows.append({**row, "items": len({v.item for v in own}), **_sizes(own)})
-    notes = [
-        "win rate: wins among decided votes, Wilson's interval, as if votes were independent",
-        "preference: mean vote, a tie is half; cluster bootstrap over people and prompts",
-        "alpha: Krippendorff's, ordinal; 1 is perfect agreement of raters, 0 is chance",
-    ]
-    return Table(rows, notes)
-
-
-def strength_table(votes: Sequence[Vote], runs: Sequence[str]) -> Table:
-    """A line for each question and run, the strongest first."""
-    rows = []
-    for question in dict.fromkeys(vote.question for vote in votes):
-        own = [vote for vote in votes if vote.question == question]
-        found, intervals = strengths(own, runs), strength_intervals(own, runs)
-        for run in sorted(runs, key=lambda name: -found[name]):
-            ends = _ends(*intervals[run])
-            rows.append({"question": question, "run": run, "strength": found[run], "95 % (bootstrap)": ends})
-    return Table(rows, ["Bradley-Terry strengths, mean 0, a tie is half a win; bootstrap over people"])
-
-
-def rater_table(ratings: Sequence[Rating], checks: Mapping[str, tuple[int, int]], failed: Sequence[str]) -> Table:
-    """A line for each rater: how many answers, checks passed, share of "left" among decided answers, verdict."""
-    rows = []
-    for rater, (right, asked) in checks.items():
-        answers = [rating.answer for rating in ratings if rating.rater == rater]
-        decided = [answer for answer in answers if answer != "tie"]
-        left = decided.count("left") / len(decided) if decided else None
-        verdict = "left out" if rater in failed else "counted" if asked else "counted, saw no check"
-        row = {"rater": rater, "answers": len(answers), "checks right": right, "checks": asked, "left": left}
-        rows.append({**row, "ties": answers.count("tie"), "verdict": verdict})
-    return Table(rows, ["left: share of left among answers that are no tie; a careful rater is near a half"])
-
-
-def thin_items(votes: Sequence[Vote], items: Sequence[str], questions: Sequence[str], least: int) -> list[str]:
-    """In words, each item and question that fewer than `least` counted raters answered."""
-    raters: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for vote in votes:
-        raters[vote.item, vote.question].add(vote.rater)
-    thin = {
-        f"{item} {question} ({len(raters[item, question])})"
-        for item in items
-        for question in questions
-        if len(raters[item, question]) < least
-    }
-    return [f"fewer than {least} counted raters: {', '.join(sorted(thin))}"] if thin else []
-
-
-def _sizes(votes: Sequence[Vote]) -> dict[str, int]:
-    return {f"{name}s" if name != "person" else "people": len({getattr(v, name) for v in votes}) for name in _COUNTED}
-
-
-_COUNTED = ("person", "prompt", "rater")
-
-
-def _ends(low: float, high: float) -> str | None:
-    return None if math.isnan(low) else f"{low:.3f} {high:.3f}"
-
-
-def _blank(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -16,7 +16,7 @@ from PIL import Image
 from src.results import provenance, store
 from src.results.digests import code_digest, digest, file_digest
 
-__all__ = ["Mirror", "Run", "code_digest", "digest", "download", "file_digest", "open_run", "run_folder"]
+__all__ = ["Mirror", "Run", "asking", "code_digest", "digest", "download", "file_digest", "open_run", "run_folder"]
 
 MODES = ("offline", "online", "disabled")
 PATIENCE = 10  # seconds W&B's server may take to answer at the start; three times that to take the rest at the end
@@ -308,27 +308,34 @@ class Mirror:
         self.run = None
 
 
-def download(path: str, files: Path) -> dict[str, Any]:
-    """Put the media files of the W&B run "entity/project/run" into the folder `files`; returns what W&B says of it.
-
-    Keys: kind, digest, started, tags, config, summary.
-    Raises:
-        OSError: the run is not finished, W&B doesn't answer, has no such run, or nobody is logged in.
-    """
+@contextmanager
+def asking(what: str) -> Iterator[Any]:
+    """W&B's interface for whoever is logged in. OSError beginning with `what` if nobody is, or if W&B refuses."""
     import wandb
 
     wandb.setup(wandb.Settings(silent=True))
     try:
         if not wandb.login(prompt=False, verify=False):
             raise wandb.errors.UsageError("no account is logged in; `wandb login` does it")
-        run = wandb.Api(timeout=3 * PATIENCE).run(path)
+        yield wandb.Api(timeout=3 * PATIENCE)
+    except (wandb.Error, ValueError) as error:  # ValueError is its word for "no such run"
+        reason = (str(error).splitlines() or [""])[0]
+        raise OSError(f"{what} ({type(error).__name__}: {reason})") from error
+
+
+def download(path: str, files: Path) -> dict[str, Any]:
+    """Put the media files of the W&B run "entity/project/run" into the folder `files`; returns what W&B says of it.
+
+    Keys: kind, digest, started, tags, config, summary. OSError if the run is not finished, W&B doesn't answer or has
+    no such run, or nobody is logged in.
+    """
+    with asking(f"W&B does not give the run {path}") as api:
+        run = api.run(path)
         if run.state != "finished":
             raise OSError(f"the W&B run {path} is {run.state}; only finished runs are compared")
         for file in run.files():
             if file.name.startswith("media/"):
                 file.download(root=str(files), replace=True)
-    except (wandb.Error, ValueError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise OSError(f"W&B does not give the run {path} ({type(error).__name__}: {reason})") from error
-    about = {"kind": run.job_type or "run", "digest": run.name.rpartition("-")[2], "started": run.created_at}
-    return {**about, "tags": list(run.tags), "config": dict(run.config), "summary": dict(run.summary_metrics)}
+        about = {"kind": run.job_type or "run", "digest": run.name.rpartition("-")[2], "started": run.created_at}
+        about |= {"config": dict(run.config), "summary": dict(run.summary_metrics)}
+        return {**about, "tags": list(run.tags)}
