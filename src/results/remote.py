@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from src.results import store
-from src.results.runs import download
+from src.results.runs import TABLE, download
 
 ADDRESS = "https://wandb.ai/"
-TABLE = "images"  # the key of the table that a run mirrors
 
 
 def local_folder(word: str, cache: Path) -> Path:
@@ -31,23 +30,19 @@ def local_folder(word: str, cache: Path) -> Path:
 
 
 def unpack(folder: Path, files: Path, about: Mapping[str, Any]) -> None:
-    """Lay out a mirrored run as a local one, from its media files: images, photos if it has them, scores, summary.
+    """Lay out a mirrored run as a local one, from its table's files: images, photos if it has them, scores, summary.
 
-    about: "kind", "digest", "started", "tags", "config" and "summary" as W&B keeps them. summary.json is written
-    last. ValueError if the run has no table of images.
+    about: "kind", "digest", "started", "tags", "config" and "summary" as W&B keeps them. summary.json is written last.
     """
-    summary = {name: value for name, value in about["summary"].items() if not name.startswith("_")}
-    table = summary.pop(TABLE, None)
-    if not isinstance(table, Mapping) or "path" not in table:
-        raise ValueError(f"the W&B run of {folder.name} has no table {TABLE!r}: choose a run that was judged")
-    content = store.read_json(files / table["path"])
+    content = store.read_json(files / f"{TABLE}.table.json")
     rows = [_row(folder, files, dict(zip(content["columns"], cells, strict=True))) for cells in content["data"]]
     store.write_csv(folder / "scores.csv", rows)
     store.write_json(folder / "config.json", dict(about["config"]))
     sitting = {name: about.get(name) for name in ("kind", "digest", "started", "tags")}
     (folder / "sittings.jsonl").unlink(missing_ok=True)
     store.append_row(folder / "sittings.jsonl", sitting)
-    store.write_json(folder / "summary.json", {n: v for n, v in summary.items() if not isinstance(v, Mapping)})
+    numbers = {name: value for name, value in about["summary"].items() if isinstance(value, int | float)}
+    store.write_json(folder / "summary.json", {n: value for n, value in numbers.items() if not n.startswith("_")})
 
 
 def _row(folder: Path, files: Path, cells: Mapping[str, Any]) -> dict[str, Any]:

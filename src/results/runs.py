@@ -20,6 +20,7 @@ __all__ = ["Mirror", "Run", "asking", "code_digest", "digest", "download", "file
 
 MODES = ("offline", "online", "disabled")
 PATIENCE = 10  # seconds W&B's server may take to answer at the start; three times that to take the rest at the end
+TABLE = "scores"  # the key of a mirrored run's table; not "images", which is their number in the summary
 SHOWN = 24  # pictures of a run beside its table, for dashboards: the first ones, the same of every run of a study
 Row = Mapping[str, Any]
 
@@ -248,7 +249,7 @@ class Mirror:
     def table(self, rows: Sequence[Row]) -> None:
         """Mirror one row per image with its picture, and the first pictures; photos only if `log_photos`."""
         if self.run:
-            self._guarded(lambda: self.run.log({"images": self._table(rows), **self._pictures(rows)}))
+            self._guarded(lambda: self.run.log({TABLE: self._table(rows), **self._pictures(rows)}))
 
     def artifact(self, what: str, path: Path) -> None:
         """Mirror a file or folder as an artifact of this type, if that was asked for."""
@@ -324,18 +325,19 @@ def asking(what: str) -> Iterator[Any]:
 
 
 def download(path: str, files: Path) -> dict[str, Any]:
-    """Put the media files of the W&B run "entity/project/run" into the folder `files`; returns what W&B says of it.
+    """Put the table of the W&B run "entity/project/run" with its pictures into `files`; returns what W&B says of it.
 
-    Keys: kind, digest, started, tags, config, summary. OSError if the run is not finished, W&B doesn't answer or has
-    no such run, or nobody is logged in.
+    Keys: kind, digest, started, tags, config, summary. OSError if the run is not finished or was not judged, if W&B
+    doesn't answer or has no such run, or if nobody is logged in.
     """
     with asking(f"W&B does not give the run {path}") as api:
         run = api.run(path)
         if run.state != "finished":
             raise OSError(f"the W&B run {path} is {run.state}; only finished runs are compared")
-        for file in run.files():
-            if file.name.startswith("media/"):
-                file.download(root=str(files), replace=True)
+        kept = [found for found in run.logged_artifacts() if found.type == "run_table" and f"-{TABLE}:" in found.name]
+        if not kept:
+            raise OSError(f"the W&B run {path} has no table {TABLE!r}: choose a run that was judged")
+        kept[-1].download(root=str(files))
         about = {"kind": run.job_type or "run", "digest": run.name.rpartition("-")[2], "started": run.created_at}
         about |= {"config": dict(run.config), "summary": dict(run.summary_metrics)}
         return {**about, "tags": list(run.tags)}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from src.results import store
-from src.results.runs import asking
+from src.results.runs import TABLE, asking
 
 TRAINING = ["train/loss", "val/loss"]
 
@@ -20,7 +20,9 @@ def mirrored_scores(root: Path) -> list[str]:
     return sorted(found, key=lambda name: next(i for i, start in enumerate(order) if name.startswith(start)))
 
 
-def dashboard(*, entity: str, project: str, name: str, scores: Sequence[str], group: str | None, tags: Sequence[str]) -> Any:
+def dashboard(
+    *, entity: str, project: str, name: str, scores: Sequence[str], group: str | None, tags: Sequence[str]
+) -> Any:
     """A workspace with sections for scores, pictures, the comparison of runs, and training.
 
     scores: names in the runs' summaries. group, tags: only runs of this group and with one of these tags are shown;
@@ -30,7 +32,9 @@ def dashboard(*, entity: str, project: str, name: str, scores: Sequence[str], gr
     import wandb_workspaces.workspaces as ws
 
     if not scores:
-        raise ValueError("a dashboard needs scores: name some (scores=[text/...,identity/...]), or runs that were judged")
+        raise ValueError(
+            "a dashboard needs scores: name some (scores=[text/...,identity/...]), or runs that were judged"
+        )
     filters = [ws.Metric("Group") == group] if group else []
     filters += [ws.Tags().isin(list(tags))] if tags else []
     sections = [
@@ -39,7 +43,7 @@ def dashboard(*, entity: str, project: str, name: str, scores: Sequence[str], gr
             name="Pictures",
             panels=[
                 wr.MediaBrowser(media_keys=["pictures"], mode="grid", grid_x_axis="run", grid_y_axis="index"),
-                wr.WeavePanelSummaryTable(table_name="images"),
+                wr.WeavePanelSummaryTable(table_name=TABLE),
             ],
             is_open=True,
         ),
@@ -68,7 +72,7 @@ def _scatters(scores: Sequence[str]) -> list[Any]:
 def _bars(scores: Sequence[str]) -> list[Any]:
     import wandb_workspaces.reports.v2 as wr
 
-    return [wr.BarPlot(title=name, metrics=[wr.SummaryMetric(name)], orientation="h") for name in scores]
+    return [wr.BarPlot(title=name, metrics=[name], orientation="h") for name in scores]
 
 
 def described(workspace: Any) -> dict[str, Any]:
