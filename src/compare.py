@@ -13,7 +13,7 @@ from src.results.comparison import KINDS, Estimate, estimate, score_columns, wit
 from src.results.digests import code_digest, digest, file_digest
 from src.results.formats import Table, to_csv, to_markdown, to_text
 from src.results.latex import to_latex
-from src.results.page import comparison_page
+from src.results.page import assets, comparison_page
 from src.results.remote import local_folder
 from src.results.runs import open_run
 from src.results.store import write_atomic
@@ -25,22 +25,19 @@ DIFFERENCES = "Differences to"
 @command("compare", words="compared")
 def main(cfg: DictConfig) -> None:
     if not cfg.compared:
-        raise ValueError(
-            "no runs are given: write python -m src.compare RUN RUN, folders such as runs/full/0123456789ab"
-        )
+        raise ValueError("no runs are given: write python -m src.compare RUN RUN, such as runs/full/0123456789ab")
     settings = {name: plain(cfg)[name] for name in ("names", "reference", "pixels", "published")}
     folders = [local_folder(word, Path(cfg.runs) / "wandb") for word in cfg.compared]
     sides = read_sides(folders, settings["names"])
     reference = _reference(sides, cfg.reference)
-    own = {side.name: {"kind": side.kind, "scores": file_digest(side.file("scores.csv"))} for side in sides}
-
-    key = digest({"sides": own, **settings}, weights={}, code=code_digest(PACKAGE, CODE))
+    own = [[side.name, side.kind, file_digest(side.file("scores.csv"))] for side in sides]
+    key = digest({"sides": own, **settings}, weights=assets(), code=code_digest(PACKAGE, CODE))
     config = {"compared": {side.name: str(side.folder) for side in sides}, **settings}
     with open_run(cfg.runs, "compare", config, key) as run:
         if not run.complete:
             for name, content in outputs(sides, reference, settings).items():
                 write_atomic(run.path(name), content.encode())
-            run.finish({"runs": list(own), "reference": reference.name})
+            run.finish({"runs": [side.name for side in sides], "reference": reference.name})
     print(run.path("overview.txt").read_text(encoding="utf-8"))
     for name, what in (("compare.html", "page"), ("tables.md", "markdown"), ("tables.tex", "LaTeX")):
         print(f"{what + ':':<10}{run.path(name)}", flush=True)

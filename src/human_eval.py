@@ -13,11 +13,13 @@ from src.results.digests import code_digest, digest, file_digest
 from src.results.formats import to_csv, to_markdown, to_text
 from src.results.human_tables import tables_of
 from src.results.kits import Kit, key_rows, make_kit
+from src.results.page import assets
 from src.results.remote import local_folder
 from src.results.runs import Run, open_run
 from src.results.store import read_csv, read_json, write_atomic
 
 KIND = "human_eval"
+CODE = ("human_eval.py", "results")
 
 
 @command(KIND, words="words")
@@ -36,8 +38,8 @@ def make(cfg: DictConfig, words: Sequence[str]) -> None:
     numbers = {name: settings[name] for name in ("raters", "items", "per_sheet", "checks", "seed")}
     kit = make_kit(sides, **numbers)
     own = {name: settings[name] for name in ("questions", "noun", "pixels", "image_base")} | numbers
-    pictures = {side.name: [file_digest(side.file(row["file"])) for row in side.rows] for side in sides}
-    key = digest({"pictures": pictures, **own}, weights={}, code=code_digest(PACKAGE, ("human_eval.py", "results")))
+    pictures = [[side.name, [file_digest(side.file(row["file"])) for row in side.rows]] for side in sides]
+    key = digest({"pictures": pictures, **own}, weights=assets(), code=code_digest(PACKAGE, CODE))
     with open_run(cfg.runs, KIND, {**own, "runs": {side.name: str(side.folder) for side in sides}}, key) as run:
         if not run.complete:
             _write_kit(run, kit, sides, own)

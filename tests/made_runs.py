@@ -33,7 +33,7 @@ LEVELS = {
 
 
 def drawing(person: int, prompt: str, seed: int, size: int = 64, wear: float = 0.0) -> Tensor:
-    """A face of this person before the prompt's sky, [3, size, size] in [-1, 1]; `wear` is the strength of its noise."""
+    """A face of this person before the prompt's sky, [3, size, size] in [-1, 1], with noise of strength `wear`."""
     rng = np.random.default_rng([person, seed, len(prompt)])
     grid = (np.mgrid[0:size, 0:size] / size - 0.5) + 0.04 * rng.normal(size=(2, 1, 1))
     sky = [int(SKIES.get(prompt, "#bbbbbb")[i : i + 2], 16) / 255 for i in (1, 3, 5)]

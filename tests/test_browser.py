@@ -190,8 +190,8 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(phone, page):
     choose(phone, "size", "384")
     assert overflow(phone) == 0
     width = phone.execute_script("return innerWidth")
-    boxes = "return [...document.querySelectorAll('#scatter svg, #prompts svg')].map((e) => e.getBoundingClientRect().right)"
-    assert max(phone.execute_script(boxes)) <= width
+    drawings = "[...document.querySelectorAll('#scatter svg, #prompts svg')]"
+    assert max(phone.execute_script(f"return {drawings}.map((e) => e.getBoundingClientRect().right)")) <= width
 
 
 @pytest.mark.parametrize("small", [False, True])

@@ -67,11 +67,13 @@ def test_the_page_needs_nothing_else_and_reads_prompts_as_words(compared):
     assert text.count("</script>") == 2
 
 
-def test_the_same_comparison_is_made_once_and_a_changed_score_makes_it_anew(typed, made, tmp_path, compared):
+def test_the_same_comparison_is_made_once_and_another_order_or_choice_anew(typed, made, tmp_path, compared):
     stamp = (compared / "compare.html").stat().st_mtime_ns
     assert str(compared) in typed(compare, *made.values())[1]
     assert (compared / "compare.html").stat().st_mtime_ns == stamp
     assert str(compared) not in typed(compare, *list(made.values())[:3])[1]
+    turned = typed(compare, *reversed(made.values()))[1]
+    assert "Differences to no_refinement" in Path(re.search(r"markdown: +(\S+)", turned)[1]).read_text()
 
 
 def test_names_and_reference(typed, made):
@@ -84,7 +86,7 @@ def test_names_and_reference(typed, made):
 
 
 def test_larger_pictures_are_reduced(typed, made):
-    status, printed, _ = typed(compare, made["full"], "pixels=32")
+    _, printed, _ = typed(compare, made["full"], "pixels=32")
     data = data_of(Path(re.search(r"page: +(\S+)", printed)[1]))
     with Image.open(io.BytesIO(base64.b64decode(data["pictures"][0].partition(",")[2]))) as picture:
         assert picture.size == (32, 32)

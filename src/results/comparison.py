@@ -97,7 +97,7 @@ def estimate(rows: Sequence[Row], column: str) -> Estimate:
     """Mean of person means of a column with both intervals; rows without a score are left out."""
     known = [row for row in rows if not math.isnan(number(row.get(column)))]
     if not known:
-        return Estimate(*[math.nan] * 5, 0)
+        return Estimate(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
     means = list(person_means(known, column).values())
     values = [number(row[column]) for row in known]
     people, prompts = ([str(row[name]) for row in known] for name in ("person", "prompt"))

@@ -42,7 +42,7 @@ def to_markdown(table: Table) -> str:
 def plain_rows(table: Table) -> dict[str, Any]:
     """For a page: "head", names of columns and whether they hold words, and "rows", each cell as [text, number]."""
     rows = [_merged(row) for row in table.rows]
-    head = [{"name": name, "words": _is_words(rows, name)} for name in (rows[0] if rows else ())]
+    head: list[dict[str, Any]] = [{"name": name, "words": _is_words(rows, name)} for name in (rows[0] if rows else ())]
 
     def plain(text: Any, value: Any) -> list[Any]:
         return [_cell(text), value if isinstance(value, int | float) else None]

@@ -65,9 +65,9 @@ def _hit_question(name: str, ask: str) -> str:
 
 def hit_rows(kit: str, sheets: Mapping[str, Sequence[Entry]], noun: str, image_base: str) -> list[Row]:
     """One row of the HIT's CSV for each sheet. image_base: the address of the folder that holds the pictures."""
-    rows = []
+    rows: list[Row] = []
     for sheet, entries in sheets.items():
-        row = {"kit": kit, "sheet": sheet}
+        row: dict[str, str] = {"kit": kit, "sheet": sheet}
         for number, e in enumerate(entries, 1):
             prompt = html.escape(e.cell[1].replace(PLACEHOLDER, noun))
             row |= {f"item_{number}": e.item, f"prompt_{number}": prompt}

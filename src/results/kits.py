@@ -101,8 +101,8 @@ class _Desk:
         """The pictures of both runs; a stands on the right if `flip`."""
         left, right = (b, a) if flip else (a, b)
         photo = self.picture(a.file(self._rows[a.name][cell]["photo"]))
-        tokens = [self.picture(side.file(self._rows[side.name][cell]["file"])) for side in (left, right)]
-        return Entry(item, cell, photo, *tokens, left.name, right.name)
+        one, other = (self.picture(side.file(self._rows[side.name][cell]["file"])) for side in (left, right))
+        return Entry(item, cell, photo, one, other, left.name, right.name)
 
     def check(self, a: Side, b: Side, cell: Cell) -> Entry:
         """A picture of one of the runs beside the same cut to pieces."""

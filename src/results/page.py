@@ -14,6 +14,7 @@ from PIL import Image
 from src.results.compared import Side, cell_of
 from src.results.comparison import KINDS, Estimate, front, prompt_estimates
 from src.results.differences import number
+from src.results.digests import file_digest
 from src.results.formats import Table, plain_rows
 
 ASSETS = Path(__file__).parent / "assets"
@@ -47,6 +48,11 @@ def comparison_page(
         "pictures": pictures.data,
     }
     return filled("compare.html", ["common.css", "compare.css"], ["charts.js", "pictures.js", "compare.js"], data)
+
+
+def assets() -> dict[str, str]:
+    """The digest of each file that pages are made of."""
+    return {path.name: file_digest(path) for path in sorted(ASSETS.iterdir())}
 
 
 def filled(page: str, styles: Sequence[str], programs: Sequence[str], data: Any) -> str:

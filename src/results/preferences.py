@@ -42,11 +42,21 @@ def win_rate(votes: Sequence[Vote]) -> WinRate:
     """The win rate over votes on one pair of runs and one question."""
     wins, ties, losses = (sum(vote.value == value for vote in votes) for value in (1.0, 0.5, 0.0))
     decided = wins + losses
-    wilson = stats.binomtest(wins, decided).proportion_ci(method="wilson") if decided else (math.nan, math.nan)
+    low, high = stats.binomtest(wins, decided).proportion_ci(method="wilson") if decided else (math.nan, math.nan)
     values = [vote.value for vote in votes]
-    boot = cluster_bootstrap(values, [vote.person for vote in votes], [vote.prompt for vote in votes])
-    rate = wins / decided if decided else math.nan
-    return WinRate(wins, ties, losses, rate, *map(float, wilson), float(np.mean(values)), *boot, agreement(votes))
+    boot_low, boot_high = cluster_bootstrap(values, [vote.person for vote in votes], [vote.prompt for vote in votes])
+    return WinRate(
+        wins=wins,
+        ties=ties,
+        losses=losses,
+        rate=wins / decided if decided else math.nan,
+        low=float(low),
+        high=float(high),
+        preference=float(np.mean(values)),
+        boot_low=boot_low,
+        boot_high=boot_high,
+        alpha=agreement(votes),
+    )
 
 
 def agreement(votes: Sequence[Vote]) -> float:
