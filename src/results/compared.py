@@ -82,7 +82,7 @@ def _sides_of(folder: Path) -> Iterator[Path]:
 
 def _problems(folder: Path) -> Iterator[str]:
     if not folder.is_dir():
-        yield f"{folder} is not there"
+        yield f"{folder} is {'no folder of a run' if folder.exists() else 'not there'}"
     elif not (folder / "summary.json").exists():
         yield f"{folder} is not finished (it has no summary.json): give its command again, it goes on where it stopped"
     elif not (folder / "scores.csv").exists():
