@@ -27,8 +27,11 @@ _QUIET = ("pytorch_lightning", "lightning", "lightning.pytorch", "transformers",
 OmegaConf.register_new_resolver("package", lambda path: str(PACKAGE / path), replace=True)
 
 
-def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
-    """Make `main(cfg)` a command that composes conf/<name>.yaml. An error ends it with one sentence and status 1."""
+def command(name: str, words: str | None = None) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+    """Make `main(cfg)` a command that composes conf/<name>.yaml. An error ends it with one sentence and status 1.
+
+    words: the setting, a list, that takes all words of the command line that set nothing (paths, say).
+    """
 
     def wrap(main: Callable[[DictConfig], None]) -> Callable[[], None]:
         @functools.wraps(main)
@@ -46,6 +49,8 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on to us
             _quieten()
+            if words:
+                sys.argv[1:] = gathered(sys.argv[1:], words)
             try:
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked)()
             except (HydraException, OmegaConfBaseException) as error:
@@ -62,6 +67,23 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     check_overrides(cfg, overrides)
     check_targets(cfg)
     return cfg
+
+
+def gathered(arguments: Sequence[str], setting: str) -> list[str]:
+    """The arguments with all words that set nothing as one list: `a x=1 b` -> `x=1 setting=['a','b']`."""
+    words = [
+        word
+        for before, word in zip(["", *arguments], arguments, strict=False)
+        if not word.startswith(("-", "+", "~")) and not before.startswith("-") and _sets_nothing(word)
+    ]
+    quoted = ",".join("'" + word.replace("\\", "\\\\").replace("'", "\\'") + "'" for word in words)
+    rest = [argument for argument in arguments if argument not in words]
+    return [*rest, f"{setting}=[{quoted}]"] if words else rest
+
+
+def _sets_nothing(word: str) -> bool:
+    """No `name=value`, or a path in which the sign happens to stand."""
+    return "=" not in word or Path(word).exists()
 
 
 def _quieten() -> None:

@@ -40,9 +40,12 @@ def main(cfg: DictConfig) -> None:
     own = {name: value for name, value in settings.items() if name not in ("runs", "logger")}
     own["photo"] = [file_digest(Path(path)) for path in settings["photo"]]
     key = digest(portable(own), weights=weights, code=code_digest(PACKAGE, (*SIDE, "personalise.py")))
-    with open_run(cfg.runs, "personalise", settings, key, logger=plain(cfg.logger), tags=[cfg.world.name]) as run:
+    about: dict[str, Any] = {"group": f"{cfg.world.name}-own-photos", "tags": [cfg.world.name, "method"]}
+    with open_run(cfg.runs, "personalise", settings, key, logger=plain(cfg.logger), **about) as run:
         if not run.complete:
             person = method.learn(base, photos, keep=run.path("person.safetensors"))
+            if method.finetune is not None:
+                run.keep("person", run.path("person.safetensors"))
             rows = generate(run, person, photos, settings, seeds)
             run.write_scores(judged(cfg, run, rows))
             run.finish({"images": len(rows), "unet_evaluations": getattr(person, "unet_evaluations", None)})

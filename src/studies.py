@@ -123,8 +123,10 @@ class Composed:
             group=f"{self.world.name}-{len(self.people)}x{len(self.prompts)}x{len(self.seeds)}",
         )
 
-    def method_side(self, study: Study, name: str, cfg: DictConfig, *, fresh_noise: int = 0) -> tuple[Run, Rows]:
-        """The side of one configuration of `method` and `sampler`."""
+    def method_side(
+        self, study: Study, name: str, cfg: DictConfig, *, fresh_noise: int = 0, role: str = "method"
+    ) -> tuple[Run, Rows]:
+        """The side of one configuration of `method` and `sampler`; `role` becomes a tag of its run."""
         config = {"method": plain(cfg.method), "sampler": plain(cfg.sampler), "augmentation": plain(cfg.augmentation)}
         sampler: Sampler = build(cfg.sampler)
         method: Callable[..., ProFusion] = build(cfg.method)
@@ -141,7 +143,9 @@ class Composed:
                     self.base, self.photo(person), keep=keep, variants=variants and partial(variants, person)
                 )
 
-        return study.side(name, config, meet, fresh_noise=fresh_noise, tags=[self.world.name])
+        keeps = learned if plain(cfg.method)["finetune"] else None
+        tags = [self.world.name, role]
+        return study.side(name, config, meet, fresh_noise=fresh_noise, tags=tags, learned=keeps)
 
     def _variants(self, cfg: DictConfig) -> Callable[[int | str, Tensor], Tensor] | None:
         """(person, photos) -> their stored variants; None without augmentation."""
@@ -183,8 +187,9 @@ class Composed:
             makers["other"] = lambda person: _drawn(stranger, person)
             makers["oracle"] = lambda person: _drawn(oracle, person)
             makers["oracle_vae"] = lambda person: _through_vae(self.base, _drawn(oracle, person))
-        sides = {name: study.side(name, {"anchor": name}, make) for name, make in makers.items()}
-        return {**sides, "generic": self.method_side(study, "generic", self._generic())}
+        tags = [self.world.name, "anchor"]
+        sides = {name: study.side(name, {"anchor": name}, make, tags=tags) for name, make in makers.items()}
+        return {**sides, "generic": self.method_side(study, "generic", self._generic(), role="anchor")}
 
     def _generic(self) -> DictConfig:
         """The generic prompt alone, whatever the fusion stage's settings are."""

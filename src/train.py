@@ -1,6 +1,7 @@
 """Pre-train PromptNet on photos alone: `python -m src.train +experiment=tiny_pretrain`."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -30,8 +31,8 @@ def trained_promptnet(cfg: DictConfig) -> Run:
     own["trainer"] = {name: cfg.trainer[name] for name in ("steps", "gradient_clip", "precision", "devices")}
     key = digest(own, weights=weights_of(cfg, "base", "promptnet"), code=code_digest(PACKAGE, LEARNING))
     print(cfg.world.notice, flush=True)
-    tags = [cfg.world.name, "pretrain"]
-    with open_run(cfg.runs, "train", settings, key, logger=plain(cfg.logger), tags=tags) as run:
+    about: dict[str, Any] = {"group": f"{cfg.world.name}-pretrain", "tags": [cfg.world.name, "pretrain"]}
+    with open_run(cfg.runs, "train", settings, key, logger=plain(cfg.logger), **about) as run:
         if not run.complete:
             pretrain(cfg, run)
     return run
@@ -56,6 +57,7 @@ def pretrain(cfg: DictConfig, run: Run) -> None:
         resume=cfg.resume,
     )
     promptnet.save(run.path("promptnet"))
+    run.keep("checkpoint", run.path("promptnet"))
     run.finish({"validation": validation, "steps": cfg.trainer.steps})
 
 

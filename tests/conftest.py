@@ -1,11 +1,13 @@
 """One random tiny base a session, in the real formats: built, written to a folder and read back."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from made_runs import make_runs
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import Whitespace
@@ -123,6 +125,31 @@ def tiny_base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_base(tiny_base_folder: Path) -> TextToImage:
     """Shared by all tests: leave its weights and its gradients alone."""
     return load_base(tiny_base_folder)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Finished runs with drawn pictures and made-up scores, name -> folder: read them only."""
+    return make_runs(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture
+def typed(monkeypatch, tmp_path, capsys):
+    """Run a command in this process, its runs in a temporary folder; returns (status, printed, complained)."""
+
+    def run(command, *words):
+        monkeypatch.setattr(sys, "argv", [command.__name__, *map(str, words), f"runs={tmp_path / 'runs'}"])
+        monkeypatch.chdir(tmp_path)
+        status = 0
+        try:
+            command.main()
+        except SystemExit as stop:
+            status = 0 if stop.code in (None, 0) else 1
+            print(stop.code or "", file=sys.stderr)
+        out, err = capsys.readouterr()
+        return status, out, err.strip().splitlines()[-1] if err.strip() else ""
+
+    return run
 
 
 @pytest.fixture(autouse=True)

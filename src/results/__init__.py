@@ -1,1 +1,1 @@
-"""Results: a run's folder and its mirror (runs), its files (store), statistics (tables), pictures (grids)."""
+"""Results: a run's folder and its mirror (runs), its files (store), statistics (tables), pictures (grids), pages."""

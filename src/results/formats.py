@@ -39,13 +39,28 @@ def to_markdown(table: Table) -> str:
     return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", *notes]) + "\n"
 
 
+def plain_rows(table: Table) -> dict[str, Any]:
+    """For a page: "head", names of columns and whether they hold words, and "rows", each cell as [text, number]."""
+    rows = [_merged(row) for row in table.rows]
+    head: list[dict[str, Any]] = [{"name": name, "words": _is_words(rows, name)} for name in (rows[0] if rows else ())]
+
+    def plain(text: Any, value: Any) -> list[Any]:
+        return [_cell(text), value if isinstance(value, int | float) else None]
+
+    cells = [
+        [plain(merged[column["name"]], row.get(column["name"])) for column in head]
+        for row, merged in zip(table.rows, rows, strict=True)
+    ]
+    return {"head": head, "rows": cells}
+
+
 def to_text(table: Table) -> str:
     """Aligned columns, a block for each family with its numbers of people, prompts and seeds; WIDTH at most."""
     blocks: dict[str, list[dict[str, Any]]] = {}
     for row in table.rows:
         counts = ", ".join(f"{row[name]} {name}" for name in ("people", "prompts", "seeds") if name in row)
         family = str(row.get("family", ""))
-        title = f"{FAMILIES.get(family, family)} ({counts})" if counts else FAMILIES.get(family, family)
+        title = f"{FAMILIES.get(family, family)} ({counts})".lstrip() if counts else FAMILIES.get(family, family)
         cells = {name: value for name, value in _merged(row).items() if name not in ("people", "prompts", "seeds")}
         blocks.setdefault(title, []).append({name: value for name, value in cells.items() if name != "family"})
     columns = list(dict.fromkeys(name for rows in blocks.values() for row in rows for name in row))

@@ -16,10 +16,12 @@ from PIL import Image
 from src.results import provenance, store
 from src.results.digests import code_digest, digest, file_digest
 
-__all__ = ["Mirror", "Run", "code_digest", "digest", "file_digest", "open_run", "run_folder"]
+__all__ = ["Mirror", "Run", "asking", "code_digest", "digest", "download", "file_digest", "open_run", "run_folder"]
 
 MODES = ("offline", "online", "disabled")
 PATIENCE = 10  # seconds W&B's server may take to answer at the start; three times that to take the rest at the end
+TABLE = "scores"  # the key of a mirrored run's table; not "images", which is their number in the summary
+SHOWN = 24  # pictures of a run beside its table, for dashboards: the first ones, the same of every run of a study
 Row = Mapping[str, Any]
 
 
@@ -70,6 +72,11 @@ class Run:
         if self.mirror:
             self.mirror.table(rows)
 
+    def keep(self, what: Literal["checkpoint", "person"], path: Path) -> None:
+        """Mirror a file or folder of weights as an artifact, if the logger says so (log_checkpoints, log_people)."""
+        if self.mirror:
+            self.mirror.artifact(what, path)
+
     def scores(self) -> list[dict[str, str]]:
         """The rows of scores.csv, values as text. FileNotFoundError if there are none yet."""
         return store.read_csv(self.path("scores.csv"))
@@ -108,7 +115,7 @@ def open_run(
     """The run of this digest, for one process at a time; who comes second waits and then finds it complete.
 
     kind: what it computes ("ablate", "train"; also the W&B job type); config: the resolved configuration as
-    plain data; logger: keyword arguments of `Mirror` (mode, project, entity, log_photos), None for no mirror.
+    plain data; logger: keyword arguments of `Mirror` (mode, project, log_photos, ...), None for no mirror.
     A complete run is given to be read, unlocked. OSError if the folder cannot be written, naming it.
     """
     run = Run(run_folder(root, kind, digest))
@@ -158,15 +165,21 @@ class Mirror:
         project: str = "profusion",
         entity: str | None = None,
         log_photos: bool = False,
+        log_checkpoints: bool = False,
+        log_people: bool = False,
         echo: Callable[[str], None] = print,
     ):
         """about: keyword arguments of wandb.init (id, name, group, job_type, tags, config).
 
         mode: offline (no account, no network), online (after `wandb login`) or disabled; else ValueError.
+        log_photos: reference photos, and pictures that are nothing but a copy of one, leave this machine, too.
+        log_checkpoints, log_people: trained networks and learned people are kept as artifacts; whoever has a
+        learned person can draw that person.
         """
         if mode not in MODES:
             raise ValueError(f"logger.mode ({mode}) must be one of {', '.join(MODES)}")
         self.folder, self.log_photos, self.echo = folder, log_photos, echo
+        self.kept = {"checkpoint": log_checkpoints, "person": log_people}
         self.run: Any = None  # the wandb run; None if there is none (any more)
         options = {**about, "project": project, "entity": entity}
         if mode == "online":
@@ -234,9 +247,24 @@ class Mirror:
             self._guarded(lambda: self.run.summary.update(dict(summary)))
 
     def table(self, rows: Sequence[Row]) -> None:
-        """Mirror one row per image with its picture; the reference photo only if `log_photos`."""
+        """Mirror one row per image with its picture, and the first pictures; photos only if `log_photos`."""
         if self.run:
-            self._guarded(lambda: self.run.log({"images": self._table(rows)}))
+            self._guarded(lambda: self.run.log({TABLE: self._table(rows), **self._pictures(rows)}))
+
+    def artifact(self, what: str, path: Path) -> None:
+        """Mirror a file or folder as an artifact of this type, if that was asked for."""
+        if self.run and self.kept[what]:
+            self._guarded(lambda: self.run.log_artifact(self._artifact(what, path)))
+
+    def _artifact(self, what: str, path: Path) -> Any:
+        import wandb
+
+        artifact = wandb.Artifact(f"{self.run.name}-{path.stem}", type="model", metadata={"what": what})
+        if path.is_dir():
+            artifact.add_dir(str(path))
+        else:
+            artifact.add_file(str(path))
+        return artifact
 
     def _table(self, rows: Sequence[Row]) -> Any:
         import wandb
@@ -244,8 +272,7 @@ class Mirror:
         def cell(row: Row, column: str) -> Any:
             value = row.get(column)
             if column in ("picture", "photo"):
-                file = self.folder / (row["file"] if column == "picture" else row["photo"])
-                return wandb.Image(str(file)) if file.is_file() else None
+                return self._image(row, "file" if column == "picture" else "photo")
             return (float(value) if value not in (None, "") else None) if "/" in column else value
 
         known = dict.fromkeys(["picture", *(column for row in rows for column in row)])
@@ -253,8 +280,64 @@ class Mirror:
         data = [[cell(row, column) for column in columns] for row in rows]
         return wandb.Table(columns=list(columns), data=data, allow_mixed_types=True)
 
+    def _pictures(self, rows: Sequence[Row]) -> dict[str, list[Any]]:
+        shown = [self._image(row, "file", f"{row['prompt']} ({row['person']}, {row['seed']})") for row in rows[:SHOWN]]
+        there = [image for image in shown if image is not None]
+        return {"pictures": there} if there else {}
+
+    def _image(self, row: Row, column: str, caption: str | None = None) -> Any:
+        """The row's picture, or None: it isn't there, or it is a photo's copy that stays at home."""
+        import wandb
+
+        file = self.folder / row[column] if row.get(column) else None
+        if file is None or not file.is_file() or not (self.log_photos or self._may_leave(row)):
+            return None
+        return wandb.Image(str(file), caption=caption)
+
+    def _may_leave(self, row: Row) -> bool:
+        """Whether a picture differs from the reference photo of its row (the floor "copy" does not)."""
+        photo = self.folder / row["photo"] if row.get("photo") else None
+        if photo is None or not photo.is_file():
+            return True
+        with Image.open(photo) as one, Image.open(self.folder / row["file"]) as other:
+            return not np.array_equal(np.asarray(one.convert("RGB")), np.asarray(other.convert("RGB")))
+
     def finish(self, exit_code: int) -> None:
         """Close the mirror; what can't be sent in time stays in the run's folder for `wandb sync`."""
         if self.run:
             self._guarded(lambda: self.run.finish(exit_code=exit_code))
         self.run = None
+
+
+@contextmanager
+def asking(what: str) -> Iterator[Any]:
+    """W&B's interface for whoever is logged in. OSError beginning with `what` if nobody is, or if W&B refuses."""
+    import wandb
+
+    wandb.setup(wandb.Settings(silent=True))
+    try:
+        if not wandb.login(prompt=False, verify=False):
+            raise wandb.errors.UsageError("no account is logged in; `wandb login` does it")
+        yield wandb.Api(timeout=3 * PATIENCE)
+    except (wandb.Error, ValueError) as error:  # ValueError is its word for "no such run"
+        reason = (str(error).splitlines() or [""])[0]
+        raise OSError(f"{what} ({type(error).__name__}: {reason})") from error
+
+
+def download(path: str, files: Path) -> dict[str, Any]:
+    """Put the table of the W&B run "entity/project/run" with its pictures into `files`; returns what W&B says of it.
+
+    Keys: kind, digest, started, tags, config, summary. OSError if the run is not finished or was not judged, if W&B
+    doesn't answer or has no such run, or if nobody is logged in.
+    """
+    with asking(f"W&B does not give the run {path}") as api:
+        run = api.run(path)
+        if run.state != "finished":
+            raise OSError(f"the W&B run {path} is {run.state}; only finished runs are compared")
+        kept = [found for found in run.logged_artifacts() if found.type == "run_table" and f"-{TABLE}:" in found.name]
+        if not kept:
+            raise OSError(f"the W&B run {path} has no table {TABLE!r}: choose a run that was judged")
+        kept[-1].download(root=str(files))
+        about = {"kind": run.job_type or "run", "digest": run.name.rpartition("-")[2], "started": run.created_at}
+        about |= {"config": dict(run.config), "summary": dict(run.summary_metrics)}
+        return {**about, "tags": list(run.tags)}

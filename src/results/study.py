@@ -50,10 +50,12 @@ class Study:
         *,
         fresh_noise: int = 0,
         tags: Sequence[str] = (),
+        learned: Path | None = None,
     ) -> tuple[Run, Rows]:
         """One method's images and scores; made once, then reused, and continued where an earlier sitting stopped.
 
         meet(person): learns the person and returns the generator. fresh_noise: added to every seed's number.
+        learned: where `meet` keeps <person>.safetensors, which the mirror takes as artifacts if it was asked to.
         """
         whole = {"method": dict(config), **self.identity, "fresh_noise": fresh_noise}
         whole |= {"people": list(self.people), "prompts": [list(p) for p in self.prompts], "seeds": list(self.seeds)}
@@ -63,6 +65,9 @@ class Study:
                 self._generate(run, name, meet, fresh_noise)
                 rows = self.score(run.folder)
                 run.write_scores(rows)
+                if learned is not None:
+                    for person in self.people:
+                        run.keep("person", learned / f"{person}.safetensors")
                 run.finish({"images": len(rows), **_means(rows), **_evaluations(run)})
             return run, list(run.scores())
 

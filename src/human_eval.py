@@ -1,0 +1,99 @@
+"""Let people judge: `python -m src.human_eval make RUN RUN ...`, later `... score ratings.csv ...`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from src.entry import PACKAGE, command, plain
+from src.results import kit_files, ratings
+from src.results.compared import Side, read_sides
+from src.results.digests import code_digest, digest, file_digest
+from src.results.formats import to_csv, to_markdown, to_text
+from src.results.human_tables import tables_of
+from src.results.kits import Kit, key_rows, make_kit
+from src.results.page import assets
+from src.results.remote import local_folder
+from src.results.runs import Run, open_run
+from src.results.store import read_csv, read_json, write_atomic
+
+KIND = "human_eval"
+CODE = ("human_eval.py", "results")
+
+
+@command(KIND, words="words")
+def main(cfg: DictConfig) -> None:
+    tasks: dict[str, Callable[[DictConfig, Sequence[str]], None]] = {"make": make, "score": score}
+    task, *words = cfg.words or [""]
+    if task not in tasks or not words:
+        raise ValueError("say what to do: python -m src.human_eval make RUN RUN ..., or ... score ratings.csv ...")
+    tasks[task](cfg, words)
+
+
+def make(cfg: DictConfig, words: Sequence[str]) -> None:
+    """Lay out a kit for the named runs."""
+    settings = plain(cfg)
+    sides = read_sides([local_folder(word, Path(cfg.runs) / "wandb") for word in words], settings["names"])
+    numbers = {name: settings[name] for name in ("raters", "items", "per_sheet", "checks", "seed")}
+    kit = make_kit(sides, **numbers)
+    own = {name: settings[name] for name in ("questions", "noun", "pixels", "image_base")} | numbers
+    pictures = [[side.name, [file_digest(side.file(row["file"])) for row in side.rows]] for side in sides]
+    key = digest({"pictures": pictures, **own}, weights=assets(), code=code_digest(PACKAGE, CODE))
+    with open_run(cfg.runs, KIND, {**own, "runs": {side.name: str(side.folder) for side in sides}}, key) as run:
+        if not run.complete:
+            _write_kit(run, kit, sides, own)
+            run.finish({"runs": [side.name for side in sides], "sheets": len(kit.sheets), "raters": cfg.raters})
+    print(f"{len(kit.sheets)} sheets of {len(next(iter(kit.sheets.values())))} pairs, one for each rater")
+    print(f"pages: {run.path('pages')}\nMTurk: {run.path('mturk')}\nkey:   {run.path('key.csv')} (keep it from raters)")
+    if not cfg.image_base:
+        print("for MTurk, put images/ at a public address and give it: image_base=https://...")
+
+
+def _write_kit(run: Run, kit: Kit, sides: Sequence[Side], own: Mapping[str, Any]) -> None:
+    name, asked, noun = run.folder.name, own["questions"], own["noun"]
+    for token, picture in kit.pictures.items():
+        write_atomic(run.path(f"images/{token}.png"), kit_files.as_png(picture))
+    for sheet in kit.sheets:
+        page = kit_files.sheet_page(name, sheet, kit, asked, noun, own["pixels"])
+        write_atomic(run.path(f"pages/sheet-{sheet}.html"), page.encode())
+    length = len(next(iter(kit.sheets.values())))
+    rows = kit_files.hit_rows(name, kit.sheets, noun, own["image_base"] or "images")
+    write_atomic(run.path("mturk/hit.html"), kit_files.hit_html(length, asked).encode())
+    write_atomic(run.path("mturk/hits.csv"), kit_files.as_csv(rows))
+    write_atomic(run.path("key.csv"), kit_files.as_csv(key_rows(name, kit.sheets)))
+
+
+def score(cfg: DictConfig, words: Sequence[str]) -> None:
+    """Read the ratings by their kit's key."""
+    given = ratings.read_ratings([Path(word) for word in words])
+    kits = list(dict.fromkeys(rating.kit for rating in given))
+    folder = Path(cfg.kit or Path(cfg.runs) / KIND / (kits[0] if len(kits) == 1 else "?"))
+    if not (folder / "key.csv").is_file():
+        raise FileNotFoundError(
+            f"the key of the kits {', '.join(kits)} is not in {folder}: say kit=FOLDER, or runs=FOLDER"
+        )
+    key, settings, made = (
+        read_csv(folder / "key.csv"),
+        read_json(folder / "config.json"),
+        read_json(folder / "summary.json"),
+    )
+    ratings.check_ratings(given, key, list(settings["questions"]))
+    files = {str(number): file_digest(Path(word)) for number, word in enumerate(words)}
+    own = {"kit": folder.name, "files": files, "pass_rate": cfg.pass_rate, "at_least": cfg.at_least}
+    with open_run(
+        cfg.runs, "human_score", own, digest(own, weights={}, code=code_digest(PACKAGE, ("results",)))
+    ) as run:
+        found, notes = tables_of(given, key, made["runs"], list(settings["questions"]), cfg.pass_rate, cfg.at_least)
+        if not run.complete:
+            text = "\n".join(f"## {title}\n\n{to_markdown(table)}" for title, table in found.items())
+            write_atomic(run.path("results.md"), "\n".join([text, *(f"- {note}" for note in notes), ""]).encode())
+            for title, table in found.items():
+                write_atomic(run.path(f"{title.lower()}.csv"), to_csv(table).encode())
+            run.finish({"raters": len(found["Raters"].rows), "ratings": len(given)})
+    print("\n".join(f"{title}\n{to_text(table)}" for title, table in found.items()) + "\n".join(notes))
+    print(f"results: {run.path('results.md')}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
