@@ -1,4 +1,4 @@
-"""The authors' released PromptNet, made ours: `python -m src.import_official folder=DOWNLOADED out=weights/promptnet_ffhq`.
+"""The authors' released PromptNet, made ours: `python -m src.import_official folder=DOWNLOADED out=NEW`.
 
 Their folder holds a pickle, which is read with weights_only=True: it can bring tensors and run nothing.
 """
@@ -22,7 +22,9 @@ def main(cfg: DictConfig) -> None:
     net = PromptNet.from_official(Path(cfg.folder).expanduser())
     net.save(out)
     millions = sum(p.numel() for p in net.parameters()) / 1e6
-    print(f"{millions:.1f} M parameters, {net.num_pseudo_tokens} pseudo-token(s) of width {net.config['prompt_channel']}")
+    print(
+        f"{millions:.1f} M parameters, {net.num_pseudo_tokens} pseudo-token(s) of width {net.config['prompt_channel']}"
+    )
     print(f"PromptNet: {out}\nuse it with promptnet=sd2 world.promptnet={out}", flush=True)
 
 

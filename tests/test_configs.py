@@ -54,7 +54,13 @@ def test_a_mistyped_target_argument_is_named():
         entry.check_targets(cfg)
 
 
-FOREIGN = ["os.system", "src.entry.build", "src.data.photos.Path", "src.files.os.system", "src.data.photo_index.os.system"]
+FOREIGN = [
+    "os.system",
+    "src.entry.build",
+    "src.data.photos.Path",
+    "src.files.os.system",
+    "src.data.photo_index.os.system",
+]
 FOREIGN += ["torch.optim.optimizer.torch.load", "builtins.exec", "src.data.photos.torch.hub.load"]
 
 

@@ -78,7 +78,7 @@ def test_nothing_that_is_read_can_run_code(path):
     for name, call in calls(path):
         options = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
         if name in ("torch.load", "trainer.fit"):
-            assert options.get("weights_only") == "True" or "ckpt_path" not in options and name == "trainer.fit", name
+            assert options.get("weights_only") == "True" or ("ckpt_path" not in options and name == "trainer.fit"), name
         if name.endswith("from_pretrained") and options:
             assert "trust_remote_code" not in options
         assert name not in ("pickle.load", "pickle.loads", "yaml.load", "eval", "exec", "joblib.load"), name

@@ -1,7 +1,7 @@
 """The latent cache: what the frozen encoders make of every photo, computed once, so that training skips them.
 
-Kept are the mean and the standard deviation of the VAE's posterior, from which each step still draws its own latents, and
-the vision tokens: about 800 KB a photo at Stable Diffusion 2's size. A cache is bound to the very encoders that made it.
+Kept are mean and standard deviation of the VAE's posterior, from which each step still draws its own latents, and the
+vision tokens: about 800 KB a photo at Stable Diffusion 2's size. A cache is bound to the very encoders that made it.
 """
 
 import json
@@ -58,7 +58,9 @@ def _encoded(photos: Named, encode: Encode, numbers: range, vision_dtype: torch.
 
 def _kept(vision: Tensor, dtype: torch.dtype) -> Tensor:
     if not torch.equal(vision.to(dtype).float(), vision):
-        raise ValueError(f"vision_dtype ({dtype}) does not hold the vision tokens exactly: give the image encoder's own")
+        raise ValueError(
+            f"vision_dtype ({dtype}) does not hold the vision tokens exactly: give the image encoder's own"
+        )
     return vision.to(dtype)
 
 

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 from tqdm import tqdm
@@ -60,7 +59,9 @@ class PhotoIndex:
         if not 0 <= max_bad <= 1:
             raise ValueError(f"max_bad ({max_bad}) must be a share of the photos, in [0, 1]")
         problems = {p.path: p.problem or objection(p.width, p.height) for p in self.photos}
-        good, bad = ([path for path, problem in problems.items() if bool(problem) is is_bad] for is_bad in (False, True))
+        good, bad = (
+            [path for path, problem in problems.items() if bool(problem) is is_bad] for is_bad in (False, True)
+        )
         if bad:
             self._tell([(path, str(problems[path])) for path in bad], max_bad, echo)
         return good

@@ -46,33 +46,32 @@ def write_shards(photos: Named, folder: Path, *, threads: int = 8) -> None:
     draft = make_folder(folder.parent) / f".{folder.name}.{secrets.token_hex(4)}.tmp"
     try:
         with naming(folder.parent):
-            size = _fill(photos, draft, threads)
+            _fill(photos, draft, threads)
+            size = photos[0]["image"].shape[-1]
             write_atomic(draft / NAMES, json.dumps({"size": size, "names": photos.names}).encode())
             draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _fill(photos: Named, draft: Path, threads: int) -> int:
-    """The shards, and the photos' height and width in pixels."""
-    shards, size, total = Cache(str(draft), chunk_bytes=SHARD_BYTES), 0, len(photos.names)
+def _fill(photos: Named, draft: Path, threads: int) -> None:
+    shards, total = Cache(str(draft), chunk_bytes=SHARD_BYTES), len(photos.names)
     with ThreadPoolExecutor(threads) as pool, tqdm(total=total, desc="writing shards", delay=2) as bar:
         for start in range(0, total, AT_ONCE):
             numbers = range(start, min(start + AT_ONCE, total))
-            for number, (size, data) in zip(numbers, pool.map(lambda k: _png(photos[k]["image"]), numbers), strict=True):
+            for number, data in zip(numbers, pool.map(lambda k: _png(photos[k]["image"]), numbers), strict=True):
                 shards[number] = data
                 bar.update()
     shards.done()
     shards.merge()
-    return size
 
 
-def _png(image: Tensor) -> tuple[int, bytes]:
-    """[3, S, S] in [-1, 1] -> S and the file's bytes; pixels that were 8-bit numbers come back exactly."""
+def _png(image: Tensor) -> bytes:
+    """The file's bytes for [3, H, W] in [-1, 1]; pixels that were 8-bit numbers come back exactly."""
     pixels = torch.round((image + 1) * 127.5).clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, format="PNG")
-    return pixels.shape[0], data.getvalue()
+    return data.getvalue()
 
 
 class Shards(Dataset[dict[str, Tensor]]):

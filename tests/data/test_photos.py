@@ -43,7 +43,14 @@ def test_several_photos_are_stacked(tmp_path):
 
 @pytest.mark.parametrize(
     ("mode", "colour", "grey"),
-    [("CMYK", (0, 0, 0, 255), 0), ("L", 128, 128), ("1", 1, 255), ("P", 0, 0), ("RGBA", (9, 9, 9, 0), 255), ("LA", (7, 255), 7)],
+    [
+        ("CMYK", (0, 0, 0, 255), 0),
+        ("L", 128, 128),
+        ("1", 1, 255),
+        ("P", 0, 0),
+        ("RGBA", (9, 9, 9, 0), 255),
+        ("LA", (7, 255), 7),
+    ],
 )
 def test_every_kind_of_pixel_becomes_rgb(tmp_path, mode, colour, grey):
     """Printers' colours, palettes, and transparency, which lies on white."""
@@ -117,7 +124,7 @@ def test_parts_that_cannot_be_are_named(tmp_path):
 def test_a_folder_without_photos_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="no photos"):
         PhotoFolder(tmp_path, size=4)
-    with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere"):
         PhotoFolder(tmp_path / "nowhere", size=4)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         read_photo(tmp_path / "none.png", 4)
