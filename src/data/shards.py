@@ -29,7 +29,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from src.data.photos import Named
-from src.files import make_folder, naming, write_atomic
+from src.files import locked, naming, write_atomic
 
 NAMES = "photos.json"
 SHARD_BYTES = "64MB"
@@ -41,17 +41,20 @@ def write_shards(photos: Named, folder: Path, *, threads: int = 8) -> None:
 
     Raises ValueError if the folder exists, OSError if it cannot be written.
     """
-    if folder.exists():
-        raise ValueError(f"{folder} exists: delete it, or give another out")
-    draft = make_folder(folder.parent) / f".{folder.name}.{secrets.token_hex(4)}.tmp"
-    try:
-        with naming(folder.parent):
-            _fill(photos, draft, threads)
-            size = photos[0]["image"].shape[-1]
-            write_atomic(draft / NAMES, json.dumps({"size": size, "names": photos.names}).encode())
-            draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    with locked(folder.with_suffix(".lock"), f"shards {folder}"):
+        if folder.exists():
+            raise ValueError(f"{folder} exists: delete it, or give another out")
+        for left in folder.parent.glob(f".{folder.name}.*.tmp"):  # by a killed writer
+            shutil.rmtree(left)
+        draft = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
+        try:
+            with naming(folder.parent):
+                _fill(photos, draft, threads)
+                size = photos[0]["image"].shape[-1]
+                write_atomic(draft / NAMES, json.dumps({"size": size, "names": photos.names}).encode())
+                draft.rename(folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _fill(photos: Named, draft: Path, threads: int) -> None:

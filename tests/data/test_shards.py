@@ -52,7 +52,13 @@ def test_a_broken_writer_leaves_nothing(photos, tmp_path):
     (tmp_path / "photos" / "00005.png").write_bytes(b"")
     with pytest.raises(ValueError, match=r"00005.png cannot be read"):
         write_shards(photos, tmp_path / "out" / "shards")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["shards.lock"]
+
+
+def test_what_a_killed_writer_left_is_removed(photos, tmp_path):
+    (tmp_path / "out" / ".shards.0000.tmp").mkdir(parents=True)
+    write_shards(photos, tmp_path / "out" / "shards")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["shards", "shards.lock"]
 
 
 def test_wrong_shards_are_named_with_the_remedy(photos, shards, tmp_path):
