@@ -21,7 +21,16 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf"
-ALLOWED_TARGETS = ("src.", "torch.optim.", "builtins.list")  # what a configuration may build
+# what a configuration may build; a configuration that comes with weights is read as numbers and never built from
+ALLOWED_TARGETS = (
+    "src.data.",
+    "src.models.",
+    "src.metrics.",
+    "src.learning.",
+    "src.methods.",
+    "torch.optim.",
+    "builtins.list",
+)
 _QUIET = ("pytorch_lightning", "lightning", "lightning.pytorch", "transformers", "diffusers", "open_clip")
 
 OmegaConf.register_new_resolver("package", lambda path: str(PACKAGE / path), replace=True)
@@ -167,11 +176,7 @@ def _check_node(node: Any, where: str) -> None:
 
 
 def _check_call(target: str, given: set[str], where: str) -> None:
-    if not target.startswith(ALLOWED_TARGETS):
-        raise ValueError(
-            f"{where}: _target_ {target!r} is not allowed: it must begin with {' or '.join(ALLOWED_TARGETS)}"
-        )
-    takes = inspect.signature(get_method(target)).parameters
+    takes = inspect.signature(_allowed(target, where)).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in takes.values())
     for name in given - set(takes) if not open_ended else set():
         near = difflib.get_close_matches(name, list(takes), n=1, cutoff=0.3)
@@ -180,8 +185,25 @@ def _check_call(target: str, given: set[str], where: str) -> None:
         )
 
 
+def _allowed(target: str, where: str) -> Callable[..., Any]:
+    """What a `_target_` names, if that is at home in an allowed place: `src.data.x.os.system` begins well, too."""
+    found = get_method(target) if target.startswith(ALLOWED_TARGETS) else None
+    home = f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"
+    if found is None or not home.startswith(ALLOWED_TARGETS):
+        raise ValueError(
+            f"{where}: _target_ {target!r} is not allowed: it must begin with {' or '.join(ALLOWED_TARGETS)}, and be "
+            "defined there"
+        )
+    return found
+
+
 def build(node: Any, **more: Any) -> Any:
-    """Instantiate a checked node; plain lists and dicts come out as Python's own."""
+    """Instantiate a node whose targets are allowed; plain lists and dicts come out as Python's own.
+
+    Raises:
+        ValueError: naming a `_target_` that is not allowed or a setting that it doesn't take.
+    """
+    _check_node(OmegaConf.to_container(node) if OmegaConf.is_config(node) else node, "")
     return instantiate(node, _convert_="all", **more)
 
 

@@ -1,9 +1,11 @@
-"""Files that are whole or not there: the bottom layer, for whoever writes something."""
+"""Files that are whole or not there, and locks: the bottom layer, for whoever writes something."""
 
+import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 REMEDY = "free some space there, or choose another output folder that you may write to"
@@ -42,3 +44,23 @@ def write_atomic(path: Path, data: bytes) -> None:
             os.replace(draft, path)
         finally:
             draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, what: str, echo: Callable[[str], None] = print) -> Iterator[None]:
+    """Hold the lock file `path`; if another process holds it, say so once and wait. It dies with its holder."""
+    make_folder(path.parent)
+    with naming(path.parent):
+        file = open(path, "a+")  # noqa: SIM115 (it is closed below; only opening it is named)
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            echo(f"Waiting for {what}: {holder} is at work on it, this goes on when it ends (Ctrl-C stops).")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} (since {datetime.now():%H:%M:%S})")
+        file.flush()
+        yield

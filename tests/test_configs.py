@@ -70,10 +70,29 @@ def test_a_mistyped_target_argument_is_named():
         entry.check_targets(cfg)
 
 
-def test_a_foreign_target_is_refused():
-    cfg = compose("ablate", ["sampler._target_=os.system"])
+FOREIGN = [
+    "os.system",
+    "src.entry.build",
+    "src.data.photos.Path",
+    "src.files.os.system",
+    "src.data.photo_index.os.system",
+]
+FOREIGN += ["torch.optim.optimizer.torch.load", "builtins.exec", "src.data.photos.torch.hub.load"]
+
+
+@pytest.mark.parametrize("target", FOREIGN)
+def test_a_foreign_target_is_refused(target):
+    cfg = compose("ablate", [f"sampler._target_={target}"])
     with pytest.raises(ValueError, match="not allowed"):
         entry.check_targets(cfg)
+
+
+def test_a_target_that_comes_in_after_the_check_is_refused_when_it_is_built(tmp_path):
+    cfg = compose("ablate")
+    cfg.sampler = {"_target_": "src.data.photo_index.os.mkdir", "path": str(tmp_path / "new")}
+    with pytest.raises(ValueError, match="not allowed"):
+        entry.build(cfg.sampler)
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_added_setting_is_refused_and_the_nearest_named():

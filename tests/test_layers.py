@@ -31,6 +31,7 @@ OWNERS = {
     "choix": ("results/preferences.py",),
     "krippendorff": ("results/preferences.py",),
     "hydra": ("entry.py",),
+    "litdata": ("data/shards.py",),
     "omegaconf": tuple(f"{p.stem}.py" for p in SRC.glob("*.py")),
     "pytorch_lightning": ("learning/", "data/datamodule.py"),
 }
@@ -68,3 +69,22 @@ def test_the_samplers_import_torch_alone():
     for name in ("diffusion.py", "sampling.py"):
         outside = {full.split(".")[0] for full in imported(SRC / name)} - {"src"}
         assert outside <= {"torch", "collections", "dataclasses", "itertools", "typing", "math"}
+
+
+def calls(path: Path) -> list[tuple[str, ast.Call]]:
+    """Every call with what is called, as it is written."""
+    return [(ast.unparse(n.func), n) for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))
+def test_nothing_that_is_read_can_run_code(path):
+    """Pickles come through torch.load(weights_only=True) alone, and one place instantiates configurations."""
+    for name, call in calls(path):
+        options = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        if name in ("torch.load", "trainer.fit"):
+            assert options.get("weights_only") == "True" or ("ckpt_path" not in options and name == "trainer.fit"), name
+        if name.endswith("from_pretrained") and options:
+            assert "trust_remote_code" not in options
+        assert name not in ("pickle.load", "pickle.loads", "yaml.load", "eval", "exec", "joblib.load"), name
+        assert "allow_pickle" not in options
+        assert name.split(".")[-1] != "instantiate" or path.name == "entry.py"

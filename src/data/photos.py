@@ -1,8 +1,9 @@
 """Photos from files: [3, H, W] in [-1, 1]."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,52 +11,74 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-DAMAGE = (OSError, SyntaxError, ValueError, struct.error)  # what Pillow's plugins raise over a file they cannot decode
+from src.data.photo_index import photo_index, photo_paths
+
+MOST_ENLARGED = 4  # a side of less than 1/4 of the wanted size shows nobody: a 1x1 file, an icon
+# what Pillow's plugins raise over a file they cannot decode
+DAMAGE = (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, struct.error)
 
 
-def read_photo(path: str | Path, size: int) -> Tensor:
-    """A photo as [3, size, size] in [-1, 1]: turned as its EXIF says, cut to its central square, resized (bicubic).
+class Named(Protocol):
+    """A data set of {"image": [3, H, W]} with a name for each."""
 
-    Raises FileNotFoundError where there is none, and ValueError for what cannot be read as an image.
+    names: list[str]
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]: ...
+
+
+def decode_photo(path: str | Path) -> Image.Image:
+    """The whole photo as RGB, 8 bits a channel, turned as its EXIF says.
+
+    CMYK and palettes are converted, 16-bit grey is scaled to 8, transparency lies on white. FileNotFoundError where
+    there is no file; ValueError for what is damaged, moves (several frames), or would unpack to a bomb.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"photo {path} does not exist: give the path of an image file")
     try:
         with Image.open(path) as picture:
-            square = ImageOps.exif_transpose(picture).convert("RGB")
+            frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)  # MPO: a still and its preview
+            still = _to_rgb(ImageOps.exif_transpose(picture)) if frames == 1 else None
     except Image.DecompressionBombError as error:
         raise ValueError(f"photo {path} is too large to be read ({error}): give a smaller copy of it") from error
     except DAMAGE as error:
         raise ValueError(
             f"photo {path} cannot be read as an image ({error}): it is truncated or no image; give another file"
         ) from error
-    square = ImageOps.fit(square, (size, size), Image.Resampling.BICUBIC)
+    if still is None:
+        raise ValueError(f"photo {path} holds {frames} frames and is no photo: give one of them as a file of its own")
+    return still
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
+        grey = np.round(np.asarray(picture, dtype=np.float32) / 257).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {picture.mode} have no known range")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    return picture.convert("RGB")
+
+
+def read_photo(path: str | Path, size: int) -> Tensor:
+    """A photo as [3, size, size] in [-1, 1]: its central square, resized (bicubic, antialiased), as in the paper.
+
+    Raises what decode_photo raises, and ValueError for a photo that would have to be enlarged beyond recognition.
+    """
+    picture = decode_photo(path)
+    problem = too_small(picture.width, picture.height, size)
+    if problem:
+        raise ValueError(f"photo {path} is {problem}: give a larger one")
+    square = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
     return torch.from_numpy(np.array(square)).permute(2, 0, 1).float() / 127.5 - 1
 
 
-class PhotoFolder(Dataset[Tensor]):
-    """Photos below a folder in the order of their paths: all, or `count` from number `first` on, as [3, size, size].
-
-    Raises FileNotFoundError for a folder without photos, and ValueError where there are fewer than asked for.
-    """
-
-    def __init__(self, folder: str | Path, *, size: int, first: int = 0, count: int | None = None):
-        paths = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
-        if not paths:
-            raise FileNotFoundError(f"no photos ({', '.join(SUFFIXES)}) below {folder}: give another data.folder")
-        last = len(paths) if count is None else first + count
-        if not 0 <= first < last <= len(paths):
-            raise ValueError(
-                f"first ({first}) and count ({count}) must choose from the {len(paths)} photos below {folder}"
-            )
-        self.paths, self.size = paths[first:last], size
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return read_photo(self.paths[index], self.size)
+def too_small(width: int, height: int, size: int) -> str | None:
+    """Says so where a photo is too small to be used at `size` pixels; None where it is not."""
+    if MOST_ENLARGED * min(width, height) >= size:
+        return None
+    return f"{width}x{height}, too small for {size}x{size} pixels"
 
 
 def read_photos(paths: str | Path | Sequence[str | Path], size: int) -> Tensor:
@@ -64,3 +87,54 @@ def read_photos(paths: str | Path | Sequence[str | Path], size: int) -> Tensor:
     if not several:
         raise ValueError("photo ([]) is empty: give at least one path")
     return torch.stack([read_photo(path, size) for path in several])
+
+
+class PhotoFolder(Dataset[dict[str, Tensor]]):
+    """The photos below a folder in the order of their paths, as {"image": [3, size, size]} in [-1, 1].
+
+    FFHQ's published layout (images1024x1024/00000/00000.png ...) is such a folder, and so is any other.
+    part: "all"; or, of one folder, "train" and "validation", the latter the last `held_out` (a share, at least one).
+    indexes: where the folder's index is kept (see src.data.photo_index). Photos that cannot be used are left out then,
+        listed beside the index, and counted; None: nothing is looked at before it is read, and a bad photo stops.
+    max_bad: the share of photos that may be unusable before that is an error.
+    names: of each photo, its path below the folder.
+    Raises FileNotFoundError for a folder without photos, ValueError where a part would be empty or too many are bad.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        size: int,
+        part: str = "all",
+        held_out: float = 0.001,
+        indexes: str | Path | None = None,
+        max_bad: float = 0.01,
+        echo: Callable[[str], None] = print,
+    ):
+        self.folder, self.size = Path(folder).expanduser(), size
+        if indexes is None:
+            names = photo_paths(self.folder)
+        else:
+            index = photo_index(self.folder, Path(indexes).expanduser(), decode=decode_photo, echo=echo)
+            names = index.usable(lambda width, height: too_small(width, height, size), max_bad=max_bad, echo=echo)
+        self.names = part_of(names, part, held_out)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"image": read_photo(self.folder / self.names[index], self.size)}
+
+
+def part_of(names: list[str], part: str, held_out: float) -> list[str]:
+    """All names, or those for training, or the last ones, held out for validation. ValueError for an empty part."""
+    if part not in ("all", "train", "validation"):
+        raise ValueError(f"part ({part}) must be all, train or validation")
+    if not 0 < held_out < 1:
+        raise ValueError(f"held_out ({held_out}) must be in (0, 1): the share of photos kept for validation")
+    first = len(names) - max(1, round(held_out * len(names)))
+    chosen = {"all": names, "train": names[:first], "validation": names[first:]}[part]
+    if not chosen:
+        raise ValueError(f"{len(names)} photo leaves none for part {part}: give at least 2")
+    return chosen

@@ -17,18 +17,22 @@ def picture(person: int, scene: tiny_faces.Scene) -> Tensor:
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1
 
 
-class TinyPhotos(Dataset[Tensor]):
-    """Photo k is person k of a split, in photo style and a random scene; no captions, as in the paper."""
+class TinyPhotos(Dataset[dict[str, Tensor]]):
+    """Photo k is person k of a split, in photo style and a random scene; no captions, as in the paper.
+
+    Items are {"image": [3, 64, 64] in [-1, 1]}; `names` say which person each one is.
+    """
 
     def __init__(self, split: str, *, count: int | None = None):
         self.people = tiny_faces.SPLITS[split][:count]
+        self.names = [f"person-{person}" for person in self.people]
 
     def __len__(self) -> int:
         return len(self.people)
 
-    def __getitem__(self, index: int) -> Tensor:
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
         person = self.people[index]
-        return picture(person, tiny_faces.random_scene(np.random.default_rng([person, 5]), style="photo"))
+        return {"image": picture(person, tiny_faces.random_scene(np.random.default_rng([person, 5]), style="photo"))}
 
 
 def asked_values(prompts: Iterable[str]) -> set[str]:

@@ -10,6 +10,7 @@ from diffusers import DDIMScheduler, StableDiffusionInpaintPipeline
 from torch import Tensor
 
 from src.models.base import TextToImage
+from src.models.pipelines import scheduler_of
 
 
 class Inpainter:
@@ -43,17 +44,13 @@ class Inpainter:
 
 def inpainter_of(base: TextToImage, *, steps: int = 20, guidance: float = 7.0) -> Inpainter:
     """The base itself as an inpainter: at every step, latents outside the mask are the noised photo's."""
-    beta = 1 - base.alpha_bar / torch.cat([base.alpha_bar.new_ones(1), base.alpha_bar[:-1]])
-    scheduler = DDIMScheduler(
-        trained_betas=beta.tolist(),
-        clip_sample=False,
-        set_alpha_to_one=base.final_alpha_bar == 1,
-        steps_offset=base.steps_offset,
-        prediction_type=base.prediction_type,
-    )
     parts = {name: getattr(base, name) for name in ("vae", "text_encoder", "tokenizer", "unet")}
     pipeline = StableDiffusionInpaintPipeline(
-        **parts, scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+        **parts,
+        scheduler=scheduler_of(base),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
     )
     return Inpainter(pipeline, steps=steps, guidance=guidance)
 

@@ -6,7 +6,6 @@ Module names are those of the authors' released checkpoint, so that one reader s
 import copy
 import inspect
 import json
-import pickle
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -14,15 +13,14 @@ from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-CONFIG = "config.json"
-WEIGHTS = "diffusion_pytorch_model.safetensors"
-OLD_WEIGHTS = "diffusion_pytorch_model.bin"
+from src.files import write_atomic
+from src.models.promptnet_files import CONFIG, WEIGHTS, check_fit, read_folder
+
 # Heads of the released checkpoint that feed nothing.
 UNUSED_HEADS = (
     "residual_projections.",
@@ -122,17 +120,18 @@ class PromptNet(nn.Module):
     def from_official(cls, folder: str | Path) -> "PromptNet":
         """Read the authors' released format: config.json and diffusion_pytorch_model.safetensors or .bin.
 
-        The residual heads, which feed nothing, are skipped by name; every other tensor must fit.
-        Raises FileNotFoundError or ValueError for a file that is missing, damaged or foreign.
+        The residual heads, which feed nothing, are skipped by name; every other tensor must fit. A pickle is read with
+        weights_only=True. Raises FileNotFoundError or ValueError for a file that is missing, damaged or foreign; what
+        is unexpected, absent or of another shape is named.
         """
-        config, weights = _read(Path(folder))
+        config, weights = read_folder(Path(folder))
         kept = {name: tensor for name, tensor in weights.items() if not name.startswith(UNUSED_HEADS)}
         return cls._restored(config, kept, folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> "PromptNet":
         """Read what `save` wrote, in float32 if stored in half precision; errors as from_official."""
-        config, weights = _read(Path(folder))
+        config, weights = read_folder(Path(folder))
         return cls._restored(config, weights, folder)
 
     @classmethod
@@ -160,23 +159,18 @@ class PromptNet(nn.Module):
         config["reduction"] = weights["first_prompt_projection.weight"].shape[-1]
         with torch.device("meta"):
             net = cls(_encoder_shell(config), config)
-        expected = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
-        found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-        if wrong:
-            raise ValueError(f"{folder} does not hold this PromptNet: {len(wrong)} tensors differ, first {wrong[0]}")
+        check_fit({name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}, weights, folder)
         # copies: what safetensors reads is a view of the file, which may be written over
         copies = {name: tensor.to(torch.float32, copy=True) for name, tensor in weights.items()}
         net.load_state_dict(copies, strict=True, assign=True)
         return net
 
     def save(self, folder: str | Path, dtype: torch.dtype | None = None) -> None:
-        """Write config.json and the weights as safetensors, in `dtype` (None: as they are)."""
+        """Write config.json and the weights as safetensors, in `dtype` (None: as they are); OSError if that fails."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.detach().to(dtype=dtype).contiguous() for name, tensor in self.state_dict().items()}
-        (folder / CONFIG).write_text(json.dumps(self.config, indent=2, sort_keys=True) + "\n")
-        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+        write_atomic(folder / CONFIG, (json.dumps(self.config, indent=2, sort_keys=True) + "\n").encode())
+        write_atomic(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
 
     @property
     def num_pseudo_tokens(self) -> int:
@@ -215,17 +209,3 @@ def _encoder_shell(config: Mapping[str, Any]) -> UNet2DConditionModel:
     known = inspect.signature(UNet2DConditionModel.__init__).parameters
     accepted = {key: value for key, value in config.items() if key in known}
     return UNet2DConditionModel(**accepted | {"up_block_types": ["UpBlock2D"] * len(config["down_block_types"])})
-
-
-def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """config.json and the tensors of a folder in the released format."""
-    weights = next((folder / name for name in (WEIGHTS, OLD_WEIGHTS) if (folder / name).is_file()), None)
-    if weights is None or not (folder / CONFIG).is_file():
-        raise FileNotFoundError(f"no PromptNet at {folder}: it must be a folder with {CONFIG} and {WEIGHTS}")
-    try:
-        config = json.loads((folder / CONFIG).read_text())
-        if weights.suffix == ".bin":
-            return config, torch.load(weights, map_location="cpu", weights_only=True)
-        return config, load_file(weights)
-    except (json.JSONDecodeError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"the PromptNet at {folder} is damaged; fetch or build it again ({error})") from error

@@ -130,6 +130,14 @@ def _influence(state: Tensor, positions: Sequence[int | None], gamma: float | Te
     return factors
 
 
+def placeholder_position(prompt: str, tokenizer: CLIPTokenizer) -> int:
+    """The position of S* in the encoded prompt, begin token counted. ValueError for a prompt without S*."""
+    head, tail = _split(prompt, tokenizer)
+    if tail is None:
+        raise ValueError(f'prompt "{prompt}" must hold the placeholder {PLACEHOLDER}')
+    return 1 + len(head)
+
+
 def generic_prompt(prompt: str, noun: str) -> str:
     """The prompt with S* called by a generic noun: "a photo of S*", "a person" -> "a photo of a person"."""
     return prompt.replace(PLACEHOLDER, noun)

@@ -1,13 +1,10 @@
-"""Files that are whole or not there: atomic writes, appended rows, PNGs that carry their settings, locks."""
+"""Files that are whole or not there: atomic writes, appended rows, PNGs that carry their settings."""
 
 import csv
-import fcntl
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from src.files import locked as locked
 from src.files import make_folder, naming, write_atomic
 
 SETTINGS_KEY = "profusion"  # the PNG text chunk that holds an image's settings as JSON
@@ -106,23 +104,3 @@ def read_settings(path: Path) -> dict[str, Any]:
     if text is None:
         raise ValueError(f"{path} carries no settings of ours; was it edited or written by another program?")
     return json.loads(text)
-
-
-@contextmanager
-def locked(path: Path, what: str, echo: Callable[[str], None] = print) -> Iterator[None]:
-    """Hold the lock file `path`; if another process holds it, say so once and wait. It dies with its holder."""
-    make_folder(path.parent)
-    with naming(path.parent):
-        file = open(path, "a+")  # noqa: SIM115 (it is closed below; only opening it is named)
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            echo(f"Waiting for {what}: {holder} is at work on it, this goes on when it ends (Ctrl-C stops).")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} (since {datetime.now():%H:%M:%S})")
-        file.flush()
-        yield

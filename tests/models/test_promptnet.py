@@ -140,10 +140,10 @@ def test_a_file_that_is_missing_damaged_or_foreign_is_named(net, tmp_path):
     path = tmp_path / "diffusion_pytorch_model.safetensors"
     tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}
     save_file({name: tensor for name, tensor in tensors.items() if name != "conv_in.bias"}, path)
-    with pytest.raises(ValueError, match=r"1 tensors differ, first conv_in.bias"):
+    with pytest.raises(ValueError, match=r"1 absent \(conv_in.bias\)"):
         PromptNet.load(tmp_path)
     save_file(tensors | {"conv_in.bias": torch.zeros(3)}, path)
-    with pytest.raises(ValueError, match=r"1 tensors differ, first conv_in.bias"):
+    with pytest.raises(ValueError, match=r"1 of another shape \(conv_in.bias\)"):
         PromptNet.load(tmp_path)
     save_file({"other": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="does not hold a PromptNet"):
@@ -170,7 +170,7 @@ def test_the_released_format_is_also_read_from_a_bin_file(tmp_path):
 @pytest.mark.parametrize("name", ["down_blocks.9.extra.weight", "mid_residual.weight"])
 def test_the_importer_skips_nothing_but_the_residual_heads(tmp_path, name):
     tensors = load_file(RELEASED / "diffusion_pytorch_model.safetensors") | {name: torch.zeros(2)}
-    with pytest.raises(ValueError, match=f"1 tensors differ, first {name}"):
+    with pytest.raises(ValueError, match=rf"1 unexpected \({name}\).*of one release"):
         PromptNet.from_official(released_copy(tmp_path / "more", tensors))
 
 

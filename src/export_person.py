@@ -1,0 +1,68 @@
+"""A fine-tuned person for stock diffusers: `python -m src.export_person run=runs/personalise/DIGEST out=FOLDER`."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from src.data.photos import read_photo
+from src.entry import build, check_needs, command, plain, portable
+from src.learning.finetune import untuned
+from src.models.pipelines import export_person, pseudo_word
+from src.results.store import read_json
+from src.studies import weights_of
+
+APPROXIMATION = (
+    "An approximation: in ProFusion S* is new at every sampling step, here it is as it was at one timestep, and "
+    "diffusers samples by guidance on the prompt alone, without a fusion stage. The method itself is python -m "
+    "src.personalise."
+)
+
+
+@command("export_person")
+def main(cfg: DictConfig) -> None:
+    for name in ("run", "out"):
+        if OmegaConf.is_missing(cfg, name):
+            raise ValueError(f"{name} is not given: write run=runs/personalise/DIGEST out=NEW_FOLDER")
+    run, out = Path(cfg.run).expanduser(), Path(cfg.out).expanduser()
+    if out.exists():
+        raise ValueError(f"{out} exists: delete it, or give another out")
+    check_run(run, portable({name: plain(cfg[name]) for name in ("base", "promptnet")}))
+    check_needs(cfg, "personalise")
+    weights_of(cfg, "base", "promptnet")
+    base = build(cfg.base)
+    tuned = untuned(base, build(cfg.promptnet)).load(run / "person.safetensors")
+    tuned.promptnet.requires_grad_(False).eval()
+    photo = read_photo(run / "photos" / "0.png", base.image_size)
+    how = {"timestep": cfg.timestep, "seed": cfg.seed}
+    word = pseudo_word(tuned.base, tuned.promptnet, photo, **how)
+    about = {"word": "S*", "tokens": len(word), "exact_in": cfg.prompt, **how, "run": run.name, "note": APPROXIMATION}
+    export_person(tuned.base, word, out, prompt=cfg.prompt, about=about)
+    print(
+        f"{APPROXIMATION}\nStableDiffusionPipeline.from_pretrained({str(out)!r}): S* of timestep {cfg.timestep}",
+        flush=True,
+    )
+
+
+def check_run(run: Path, parts: dict[str, Any]) -> None:
+    """The run learned somebody, on this base and PromptNet. Its configuration is compared, and nothing built from it.
+
+    Raises:
+        FileNotFoundError: no such run, or one that was not fine-tuned.
+        ValueError: it was learned with another base or PromptNet.
+    """
+    absent = [name for name in ("config.json", "person.safetensors", "photos/0.png") if not (run / name).is_file()]
+    if absent:
+        raise FileNotFoundError(
+            f"{run} has no {absent[0]}: give the folder of a finished personalise run with fine-tuning"
+        )
+    then = portable(read_json(run / "config.json"))
+    other = [name for name, now in parts.items() if then.get(name) != now]
+    if other:
+        raise ValueError(
+            f"{run} was learned with another {other[0]} ({then.get(other[0])}): give the same world, base and promptnet"
+        )
+
+
+if __name__ == "__main__":
+    main()

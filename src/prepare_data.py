@@ -1,0 +1,54 @@
+"""Photos, looked at, cut and resized once: `python -m src.prepare_data world=sd2 out=data/ffhq512 latents=true`."""
+
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from src.data.latents import write_latents
+from src.data.shards import write_shards
+from src.entry import build, command, count
+from src.learning.pretrain import encode_photos
+from src.models.base import TextToImage
+from src.models.digest import encoders_digest
+from src.studies import weights_of
+
+PARTS = ("train", "validation")
+
+
+@command("prepare_data")
+def main(cfg: DictConfig) -> None:
+    batch, threads = count(cfg, "batch"), count(cfg, "threads")
+    out = Path(cfg.out).expanduser()
+    taken = [out / part / "shards" for part in PARTS if cfg.shards and (out / part / "shards").exists()]
+    if taken:
+        raise ValueError(f"{taken[0]} exists: delete it, give another out, or write shards=false")
+    photos = {part: build(cfg.data[part]) for part in PARTS}
+    for part, own in photos.items():
+        print(f"{part:<11}{len(own)} photos", flush=True)
+        if cfg.shards:
+            write_shards(own, out / part / "shards", threads=threads)
+            print(f"{'shards':<11}{out / part / 'shards'}", flush=True)
+    if cfg.latents:
+        weights_of(cfg, "base")  # shipped ones are checked
+        base = build(cfg.base).to("cuda" if torch.cuda.is_available() else "cpu")
+        for part, own in photos.items():
+            encode(base, own, out / part / "latents", batch)
+            print(f"{'latents':<11}{out / part / 'latents'}", flush=True)
+
+
+def encode(base: TextToImage, photos, folder: Path, batch: int) -> None:
+    """Latents and vision tokens of all photos, by the encoders of this base."""
+    device = next(base.parameters()).device
+    write_latents(
+        photos,
+        lambda images: encode_photos(base, images.to(device)),
+        folder,
+        encoders=encoders_digest(base),
+        vision_dtype=base.image_encoder.dtype,
+        batch=batch,
+    )
+
+
+if __name__ == "__main__":
+    main()
