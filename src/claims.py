@@ -11,10 +11,10 @@ from src.entry import PACKAGE, check_needs, command, compose, count, plain
 from src.results import formats, provenance
 from src.results.claims import Result, has_turned, is_stale, read_result, verdict_table, write_result
 from src.results.digests import code_digest, digest
-from src.results.verdicts import finding
+from src.results.findings import finding
 from src.studies import SIDE, Composed, changed
 
-JUDGED = (*SIDE, "results/differences.py", "results/verdicts.py")  # whose code decides a verdict
+JUDGED = (*SIDE, "results/differences.py", "results/findings.py")  # whose code decides a verdict
 
 
 @command("claims")

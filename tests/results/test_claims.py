@@ -7,7 +7,7 @@ import pytest
 from src.results.claims import NOT_TESTED, Result, has_turned, is_stale, read_result, verdict_table, write_result
 from src.results.differences import Difference
 from src.results.formats import to_text
-from src.results.verdicts import NOT_SUPPORTED, SUPPORTED, Finding
+from src.results.findings import NOT_SUPPORTED, SUPPORTED, Finding
 
 
 def result(verdict=SUPPORTED, **changes):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from src.results.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, finding, together
+from src.results.findings import NOT_SUPPORTED, SUPPORTED, UNDECIDED, finding, together
 
 ANCHORS = {
     "copy": [{"person": "p", "text/a": 0.0, "identity/a": 1.0}],
