@@ -98,14 +98,14 @@ def anchor_rows(
     """Floors and ceilings that any folder with photos has, as rows of scores.
 
     "copy": the input photo in the place of the image (floor of text). "other": the image against the photos of all
-    other people (floor of identity). "own": the input photo against the person's other photos (ceiling of identity).
+    other people (floor of identity). "same": the input photo against the person's other photos (ceiling of identity).
     """
     if not scene.photos:
         return {}
     rows = {"copy": list(range(len(scene.rows)))}
     if len({str(row["person"]) for row in scene.rows}) > 1:
         rows["other"] = rows["copy"]
-    rows["own"] = [i for i, row in enumerate(scene.rows) if scene.others.get(str(row["person"]))]
+    rows["same"] = [i for i, row in enumerate(scene.rows) if scene.others.get(str(row["person"]))]
     found = {name: [dict(scene.rows[i]) for i in numbers] for name, numbers in rows.items() if numbers}
     photos = [album.digest[path] for path in scene.photos]
     for judge in judges.get("text", ()):
@@ -117,8 +117,8 @@ def anchor_rows(
         _fill(found["copy"], name, judge.compare(own.vectors(photos), own.vectors(photos)).tolist())
         if "other" in found:
             _fill(found["other"], name, _strangers(judge, own, scene, album, rule))
-        if "own" in found:
-            _fill(found["own"], name, [_likeness(judge, own, scene, album, i) for i in rows["own"]])
+        if "same" in found:
+            _fill(found["same"], name, [_likeness(judge, own, scene, album, i) for i in rows["same"]])
     return found
 
 

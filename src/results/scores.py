@@ -22,7 +22,7 @@ from src.results.verdicts import ENOUGH
 Row = Mapping[str, Any]
 Anchors = Mapping[str, Sequence[Row]]
 # the floor of a kind, and its ceilings, the best first: the oracle in the embedded world, else the person's own photos
-SCALES = {"text": ("copy", ("oracle_vae", "oracle")), "identity": ("other", ("oracle_vae", "oracle", "own"))}
+SCALES = {"text": ("copy", ("oracle_vae", "oracle")), "identity": ("other", ("oracle_vae", "oracle", "same"))}
 LABELS = {"right": "prompt right among {} (share)", "copy_paste": "copy-paste (0 none, 1 a copy)"}
 LABELS |= {"diversity": "diversity over seeds", "image": "image similarity"}
 
@@ -34,7 +34,7 @@ def score_table(
 
     First stand the primary rows: text and identity normalised between floor (0) and ceiling (1), mean over judges, and
     the harmonic mean of text and identity. Beside an identity judge's mean stand the rates of images without a face
-    and with several. anchors: rows of floors and ceilings ("copy", "other", "own", "oracle_vae"), each may be missing;
+    and with several. anchors: rows of floors and ceilings ("copy", "other", "same", "oracle_vae"), each may be missing;
     marks: column -> what is put behind its name.
     """
     families = list(dict.fromkeys(str(row["family"]) for row in rows))
@@ -74,7 +74,7 @@ def _primary(rows: Sequence[Row], anchors: Anchors, family: str, seed: int, note
             ] = None
             continue
         both[kind] = normalised(rows, *ends, judges)
-        found.append(_row(both[kind], {}, family, "normalised", f"{kind} (normalised, mean of judges)", seed))
+        found.append(_row(both[kind], {}, family, "normalised", f"{kind} (normalised mean)", seed))
     kinds = {kind: [name for name in rows[0] if name.startswith(f"{kind}/")] for kind in SCALES}
     if all(kinds.values()):
         how = "normalised" if len(both) == 2 else "raw cosines"
