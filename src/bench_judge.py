@@ -81,7 +81,8 @@ class Clock:
 
 def pictures(folder: Path, count: int, size: int) -> Scene:
     """Noise in files, of PEOPLE people in PROMPTS scenes; a person's photo is another file."""
-    rng, rows = np.random.default_rng(0), []
+    rng = np.random.default_rng(0)
+    rows: list[dict[str, Any]] = []
     for number in range(count + PEOPLE):
         Image.fromarray(rng.integers(0, 256, (size, size, 3), dtype=np.uint8)).save(folder / f"{number}.png")
     for number in range(count):

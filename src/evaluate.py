@@ -61,7 +61,8 @@ def main(cfg: DictConfig) -> None:
 
 def given_anchors(cfg: DictConfig) -> dict[str, Rows]:
     """Rows of the runs that are to be floors and ceilings. FileNotFoundError for a folder that is no judged run."""
-    return {name: list(read_csv(Path(folder) / "scores.csv")) for name, folder in plain(cfg.anchors).items()}
+    folders = {name: Path(folder) for name, folder in plain(cfg.anchors).items() if folder}
+    return {name: list(read_csv(folder / "scores.csv")) for name, folder in folders.items()}
 
 
 def linked(run: Run, scene: Scene, photos: Path | None, images: Path) -> Rows:
@@ -77,9 +78,9 @@ def linked(run: Run, scene: Scene, photos: Path | None, images: Path) -> Rows:
                 return str(Path(name) / path.resolve().relative_to(folder))
         return str(path.resolve())
 
-    inputs = scene.photos or [None] * len(scene.rows)
-    pairs = zip(scene.rows, scene.images, inputs, strict=True)
-    return [{**row, "file": inside(image), "photo": inside(photo) if photo else ""} for row, image, photo in pairs]
+    files = [{"file": inside(path)} for path in scene.images]
+    inputs = [{"photo": inside(path)} for path in scene.photos] or [{"photo": ""}] * len(files)
+    return [{**row, **file, **photo} for row, file, photo in zip(scene.rows, files, inputs, strict=True)]
 
 
 def write(run: Run, rows: Rows, judged: Judged, shown: dict[str, Table]) -> None:

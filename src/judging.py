@@ -79,7 +79,7 @@ class Panel:
         return "\n".join(lines) + "\n"
 
     def check(self, missing: str) -> None:
-        """FileNotFoundError lists the judges that want a file, unless `missing` leaves them out; ValueError without any."""
+        """FileNotFoundError lists the judges that want a file, unless they are left out; ValueError without any."""
         wanting = [row for row in self.listing if row["status"] == "wants a file"]
         if wanting and missing == "error":
             lines = "; ".join(row["note"] for row in wanting)

@@ -76,7 +76,8 @@ def generate(run: Run, person: Generate, photos: Tensor, settings: dict[str, Any
 def judged(cfg: DictConfig, run: Run, rows: Rows) -> Rows:
     """The rows with the world's judges' scores."""
     write_csv(run.path("images.csv"), rows)
-    return score_folder(run.folder, **build_judges(cfg, ("text", "identity")), generic=cfg.sampler.generic)
+    judges = build_judges(cfg, ("text", "identity"))
+    return score_folder(run.folder, text=judges["text"], identity=judges["identity"], generic=cfg.sampler.generic)
 
 
 if __name__ == "__main__":

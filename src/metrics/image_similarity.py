@@ -44,19 +44,19 @@ class ImageSimilarity:
     @cached_property
     def net(self) -> Any:
         """The backbone without a classifier, frozen."""
-        fetched = self.weights is None
-        source = {} if fetched else {"checkpoint_path": self.weights}
         try:
-            net = timm.create_model(self.model, pretrained=fetched, num_classes=0, **source)
+            net = timm.create_model(
+                self.model, pretrained=self.weights is None, num_classes=0, checkpoint_path=self.weights or ""
+            )
         except (RuntimeError, OSError) as error:
             raise ValueError(f"image judge {self.name}: {self.model} cannot be loaded: {error}") from error
         return net.eval().requires_grad_(False).to(self.device)
 
     def at_hand(self) -> bool:
         """Whether the weights are on this machine; else timm fetches them when the judge is first asked."""
-        hub = timm.get_pretrained_cfg(self.model).hf_hub_id
-        files = ("model.safetensors", "pytorch_model.bin")
-        return self.weights is not None or any(isinstance(try_to_load_from_cache(hub, f), str) for f in files)
+        hub = getattr(timm.get_pretrained_cfg(self.model), "hf_hub_id", None)
+        cached = hub is not None and isinstance(try_to_load_from_cache(hub, "model.safetensors"), str)
+        return self.weights is not None or cached
 
     def release(self) -> None:
         """Let go of the weights; they are read again when they are needed."""

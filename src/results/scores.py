@@ -89,9 +89,10 @@ def _ends(kind: str, anchors: Anchors, judges: Sequence[str]) -> tuple[Sequence[
     """Rows of the floor and of the best ceiling that lies above it for every judge."""
     floor, ceilings = SCALES[kind]
     for ceiling in ceilings:
-        sides = [anchors.get(name, []) for name in (floor, ceiling)]
-        if all(sides) and all(name in side[0] for side in sides for name in judges) and _above(*sides, judges):
-            return sides[0], sides[1]
+        low, high = anchors.get(floor, []), anchors.get(ceiling, [])
+        judged = low and high and all(name in low[0] and name in high[0] for name in judges)
+        if judged and _above(low, high, judges):
+            return low, high
     return None
 
 
