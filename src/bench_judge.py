@@ -22,9 +22,8 @@ PEOPLE, PROMPTS = 10, 5
 
 @command("bench_judge")
 def main(cfg: DictConfig) -> None:
-    panel, images, size = Panel(cfg), count(cfg, "images"), count(cfg, "size")
+    panel, clock, images, size = Panel(cfg), Clock(), count(cfg, "images"), count(cfg, "size")
     panel.check(cfg.missing)
-    clock = Clock()
     with TemporaryDirectory() as folder:
         scene = pictures(Path(folder), images, size)
         album = Album([*scene.images, *scene.photos])
@@ -35,8 +34,8 @@ def main(cfg: DictConfig) -> None:
         first = clock.whole(lambda: judged(scene, panel, album, kept, cfg.batch))
         forward, decoding = clock.seconds.pop("forward"), clock.seconds.pop("decoding")
         again = clock.whole(lambda: judged(scene, panel, album, kept, cfg.batch))
-    several = [judge.name for each in panel.here.values() for judge in each]
-    print(f"{len(several)} judges ({', '.join(several)}) on {images} images of {size} pixels")
+    names = ", ".join(judge.name for several in panel.here.values() for judge in several)
+    print(f"judges {names} on {images} images of {size} pixels")
     print(f"forward passes {forward:.2f} s, all but decoding {first - decoding:.2f} s, decoding {decoding:.2f} s")
     print(f"again, nothing changed: {again:.2f} s")
     print(f"ratio to the bare forward passes: {(first - decoding) / forward:.3f}", flush=True)
@@ -81,8 +80,7 @@ class Clock:
 
 def pictures(folder: Path, count: int, size: int) -> Scene:
     """Noise in files, of PEOPLE people in PROMPTS scenes; a person's photo is another file."""
-    rng = np.random.default_rng(0)
-    rows: list[dict[str, Any]] = []
+    rng, rows = np.random.default_rng(0), list[dict[str, Any]]()
     for number in range(count + PEOPLE):
         Image.fromarray(rng.integers(0, 256, (size, size, 3), dtype=np.uint8)).save(folder / f"{number}.png")
     for number in range(count):
@@ -94,8 +92,8 @@ def pictures(folder: Path, count: int, size: int) -> Scene:
 
 def judged(scene: Scene, panel: Panel, album: Album, kept: dict[str, Path], batch: int) -> None:
     """Everything that `evaluate` does between reading files and writing tables."""
-    rule = FaceRule()
-    judge_scene(scene, panel.here, generic="a person", rule=rule, kept=kept, album=album, batch_size=batch)
+    how: dict[str, Any] = {"generic": "a person", "rule": FaceRule(), "kept": kept, "batch_size": batch}
+    judge_scene(scene, panel.here, album=album, **how)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,7 @@ def main(cfg: DictConfig) -> None:
     panel = Panel(cfg)
     print(panel.text(), flush=True)
     if cfg.images is None:
-        print("no images were given: images=FOLDER photos=FOLDER has them judged")
-        return
+        return print("no images were given: images=FOLDER photos=FOLDER has them judged")
     panel.check(cfg.missing)
     rule, batch, given = FaceRule(**plain(cfg.faces)), count(cfg, "batch"), given_anchors(cfg)
     photos, manifest = (Path(cfg[name]) if cfg[name] else None for name in ("photos", "manifest"))
@@ -47,8 +46,8 @@ def main(cfg: DictConfig) -> None:
     )
     config = {"system": cfg.system, "judges": settings_of(cfg), "faces": plain(cfg.faces), "generic": cfg.generic}
     config |= {name: str(Path(cfg[name]).resolve()) if cfg[name] else None for name in ("images", "photos")}
-    inputs = {"rows": [dict(row) for row in scene.rows], "anchors": given, "listing": panel.listing}
-    key = digest({**config, **inputs}, weights=judged.contents, code=code_digest(PACKAGE, CODE))
+    inputs = {"rows": [*scene.rows], "anchors": given, "listing": panel.listing}
+    key = digest(config | inputs, weights=judged.contents, code=code_digest(PACKAGE, CODE))
     with open_run(cfg.runs, cfg.system, config, key, logger=plain(cfg.logger), tags=["evaluate"]) as run:
         rows = joined(linked(run, scene, photos, Path(cfg.images)), judged.columns)
         table = score_table(rows, judged.anchors | given, marks=dict.fromkeys(towers(cfg), " †"))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import constants
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
@@ -63,6 +64,10 @@ class Panel:
         note = TOWER if tower else ""
         if isinstance(judge, FileNotFoundError):
             self._row(kind, name, "wants a file", licence, str(judge))
+            return
+        if not judge.at_hand() and constants.HF_HUB_OFFLINE:
+            why = f"judge {name}: its weights are not on this machine, and HF_HUB_OFFLINE forbids to fetch them"
+            self._row(kind, name, "wants a file", licence, why)
             return
         self._row(kind, name, "available" if judge.at_hand() else "to be fetched", judge.licence, note)
         self.here[kind].append(judge)

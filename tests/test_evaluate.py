@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import huggingface_hub
 import open_clip
 import pytest
 import torch
@@ -205,6 +206,13 @@ def test_the_papers_judges_are_listed_one_by_one(run):
         assert re.search(rf"^identity +{name} +(available|wants a file)", printed, re.MULTILINE)
     for name in ("openface", "deepface"):
         assert re.search(rf"^identity +{name} +not comparable", printed, re.MULTILINE)
+
+
+def test_offline_the_weights_that_would_be_fetched_are_wanting(run, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    status, printed, complaint = run("judges=modern")
+    assert status == 1 and "siglip2_so400m" in complaint and "missing=leave_out" in complaint
+    assert re.search(r"^text +dfn_h +wants a file", printed, re.MULTILINE)
 
 
 def test_a_judge_that_wants_a_file_stops_everything_unless_it_may_be_left_out(run, folder, judges):
