@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from src.entry import PACKAGE, check_needs, command, plain, portable
+from src.judging import towers
 from src.results import tables
 from src.results.digests import code_digest, digest
 from src.results.grids import image_grid
@@ -33,6 +34,7 @@ def main(cfg: DictConfig) -> None:
         {name: rows for name, (_, rows) in anchors.items()},
         tables.judges_of(full),
         selecting=plain(cfg.judges.selecting),
+        towers=towers(cfg),
     )
     sides = {"full": full_run, cfg.ablation.name: other_run}
     shown = {**sides, **{name: anchors[name][0] for name in ("generic", "oracle_vae") if name in anchors}}

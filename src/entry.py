@@ -207,6 +207,16 @@ def build(node: Any, **more: Any) -> Any:
     return instantiate(node, _convert_="all", **more)
 
 
+def build_or_missing(node: Any, **more: Any) -> Any:
+    """Like `build`, but the FileNotFoundError itself if a file is missing: for lists of what is here."""
+    try:
+        return build(node, **more)
+    except InstantiationException as error:
+        if isinstance(_cause(error), FileNotFoundError):
+            return _cause(error)
+        raise
+
+
 def plain(cfg: Any) -> Any:
     """Resolved plain data."""
     return OmegaConf.to_container(cfg, resolve=True)

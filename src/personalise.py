@@ -8,6 +8,7 @@ from torch import Tensor
 
 from src.data.photos import read_photos
 from src.entry import PACKAGE, build, check_needs, command, count, plain, portable
+from src.judging import build_judges
 from src.metrics.score import score_folder
 from src.models.prompts import check_prompt
 from src.results.digests import code_digest, digest, file_digest
@@ -78,8 +79,8 @@ def generate(run: Run, person: Generate, photos: Tensor, settings: dict[str, Any
 def judged(cfg: DictConfig, run: Run, rows: Rows) -> Rows:
     """The rows with the world's judges' scores."""
     write_csv(run.path("images.csv"), rows)
-    judges: dict[str, Any] = {kind: [build(judge) for judge in cfg.judges[kind]] for kind in ("text", "identity")}
-    return score_folder(run.folder, **judges, generic=cfg.sampler.generic)
+    judges = build_judges(cfg, ("text", "identity"))
+    return score_folder(run.folder, text=judges["text"], identity=judges["identity"], generic=cfg.sampler.generic)
 
 
 if __name__ == "__main__":

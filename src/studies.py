@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from src.entry import PACKAGE, build, count, plain, portable
+from src.judging import build_judges
 from src.methods.profusion import ProFusion, Sampler
 from src.metrics.score import score_folder
 from src.models.base import TextToImage
@@ -24,7 +25,7 @@ from src.tiny_world.manifest import check_manifest
 
 # whose code decides what is learned, and what an image and its scores are
 LEARNING = ("diffusion.py", "sampling.py", "models", "data", "learning")
-SIDE = (*LEARNING, "metrics", "methods", "studies.py", "results/study.py", "results/store.py")
+SIDE = (*LEARNING, "metrics", "methods", "studies.py", "judging.py", "results/study.py", "results/store.py")
 
 
 def weights_of(cfg: DictConfig, *names: str) -> dict[str, str]:
@@ -85,7 +86,7 @@ class Composed:
     @cached_property
     def judges(self) -> dict[str, list[Any]]:
         """The judges of text and of identity."""
-        return {kind: [build(judge) for judge in self.cfg.judges[kind]] for kind in ("text", "identity")}
+        return build_judges(self.cfg, ("text", "identity"))
 
     def check(self, *configurations: DictConfig) -> None:
         """Before a folder is made: ValueError for a prompt or a sampler that this base cannot use."""

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
 import torch
 import torch.nn.functional as F
 from insightface.model_zoo import get_model
+from insightface.utils.face_align import norm_crop
 from torch import Tensor
+
+from src.metrics.faces import crops_of, seen_of
+from src.metrics.pictures import stacks
 
 
 class Identity:
     """An identity judge.
 
-    `model` is an ONNX recogniser that insightface can load: a square input of at least 112 pixels, its colours in the
-    order red, green, blue (insightface takes BGR pictures and turns them), scaled to (value - input_mean) / input_std
-    for values in 0..255. `presence`, if any, is a net of the same kind with one output that is positive where there is
-    a face. Images are taken as aligned faces; nothing is searched for in them.
+    `model` is an ONNX recogniser [N, 3, S, S] -> [N, D] whose input is an aligned face in the order `colours`, scaled
+    to (value - input_mean) / input_std for values in 0..255. How faces are found is part of the judge:
+
+    - `detector`: an insightface detector with five landmarks (det_10g.onnx of the pack buffalo_l, say). The largest
+      face is cut out along ArcFace's landmarks, whose crop is 112 or 128 pixels or a multiple.
+    - `presence`: a net of the recogniser's kind with one output that is positive where there is a face; images are
+      taken as aligned faces.
+    - neither: images are taken as aligned faces, and a face is always there.
+
+    `source` says where to get the files. Nets are read when the judge is first asked, and let go of by `release`.
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: a file is no such net.
+        ValueError: both ways of finding faces are given; when first asked, a file is no such net.
     """
 
     def __init__(
@@ -32,50 +44,130 @@ class Identity:
         *,
         name: str,
         model: str,
+        detector: str | None = None,
         presence: str | None = None,
         input_mean: float = 127.5,
         input_std: float = 127.5,
+        colours: Literal["rgb", "bgr"] = "rgb",
+        min_confidence: float = 0.5,
         threads: int = 1,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+        licence: str = "",
+        source: str = "",
     ):
-        self.name = name
-        self.recogniser = _load(model, input_mean, input_std, threads)
-        self.detector = _load(presence, input_mean, input_std, threads) if presence else None
+        absent = [path for path in (model, detector, presence) if path and not Path(path).is_file()]
+        if absent:
+            where = source or "an identity judge needs its ONNX files"
+            raise FileNotFoundError(f"identity judge {name}: {', '.join(absent)} is missing: {where}")
+        if detector and presence:
+            raise ValueError(f"identity judge {name}: give a detector or a presence net, not both")
+        if colours not in ("rgb", "bgr"):
+            raise ValueError(f"identity judge {name}: colours ({colours}) must be rgb or bgr")
+        self.name, self.licence, self.colours, self.min_confidence = name, licence, colours, min_confidence
+        self.input_mean, self.input_std = input_mean, input_std
+        self._files: dict[str, Any] = {"recogniser": model, "detector": detector, "presence": presence}
+        self._threads, self._providers = threads, list(providers)
+
+    @cached_property
+    def recogniser(self) -> Any:
+        """The recogniser as insightface holds it. It guesses mean and std from names of nodes, so they are set."""
+        return self._recogniser("recogniser")
+
+    @cached_property
+    def presence(self) -> Any:
+        """The presence net, or None."""
+        return self._recogniser("presence") if self._files["presence"] else None
+
+    @cached_property
+    def detector(self) -> Any:
+        """The detector, or None."""
+        if not self._files["detector"]:
+            return None
+        net = self._load("detector")
+        if not getattr(net, "use_kps", False):
+            raise ValueError(f"{self._files['detector']} is no detector with landmarks, such as det_10g.onnx")
+        return net
+
+    def at_hand(self) -> bool:
+        """Whether the weights are on this machine: a judge whose files are missing cannot be built."""
+        return True
+
+    def release(self) -> None:
+        """Let go of the nets; they are read again when they are needed."""
+        for name in self._files:
+            self.__dict__.pop(name, None)
+
+    def see(self, pictures: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Pictures uint8 [3, H, W] of any sizes -> unit vectors [N, D], nan without a crop; faces found [N]."""
+        if self.detector is not None:
+            chips, found = crops_of(pictures, self.detect)
+            return seen_of(len(pictures), found, lambda: self._unit(chips))
+        seen = [self._whole(images) for images in stacks(pictures)]
+        return torch.cat([vectors for vectors, _ in seen]), torch.cat([faces for _, faces in seen])
+
+    def _whole(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Aligned images [B, 3, H, W] -> unit vectors [B, D], one face or none each [B]."""
+        inputs = self.preprocess(images)
+        found = torch.ones(len(images)) if self.presence is None else self.forward(inputs, self.presence)[:, 0] > 0
+        return F.normalize(self.forward(inputs, self.recogniser), dim=-1), found.int()
+
+    def _unit(self, chips: Sequence[Tensor]) -> Tensor:
+        return F.normalize(self.forward(self.preprocess(torch.stack(list(chips))), self.recogniser), dim=-1)
+
+    def detect(self, picture: Tensor) -> list[tuple[float, Tensor]]:
+        """A picture uint8 [3, H, W] -> its faces as (area in pixels, aligned crop uint8 [3, S, S])."""
+        bgr = np.ascontiguousarray(picture.permute(1, 2, 0).numpy()[..., ::-1])
+        boxes, landmarks = self.detector.detect(bgr, det_thresh=self.min_confidence)
+        side = self.recogniser.input_size[0]
+        found = []
+        for (left, top, right, bottom, _), points in zip(boxes, landmarks, strict=True):
+            chip = norm_crop(bgr, points, side)[..., ::-1].copy()
+            found.append((float((right - left) * (bottom - top)), torch.from_numpy(chip).permute(2, 0, 1)))
+        return found
+
+    def preprocess(self, images: Tensor) -> np.ndarray:
+        """images [B, 3, H, W], in [-1, 1] or uint8 -> the net's input."""
+        side = self.recogniser.input_size[0]
+        values = images.float() if images.dtype == torch.uint8 else (images.float().clamp(-1, 1) + 1) * 127.5
+        if values.shape[-2:] != (side, side):
+            values = F.interpolate(values, (side, side), mode="bilinear", antialias=True, align_corners=False)
+        scaled = values.sub_(self.input_mean).div_(self.input_std)  # in place: fresh memory costs more than the sums
+        return (scaled if self.colours == "rgb" else scaled.flip(1)).contiguous().numpy()
+
+    def forward(self, inputs: np.ndarray, net: Any) -> Tensor:
+        """Preprocessed images -> the net's answer [B, D]."""
+        return torch.from_numpy(net.session.run(net.output_names, {net.input_name: inputs})[0])
 
     def embed(self, images: Tensor) -> Tensor:
-        """images [B, 3, H, W] in [-1, 1] -> unit vectors [B, D]."""
-        return F.normalize(_run(self.recogniser, images), dim=-1)
+        """Aligned images [B, 3, H, W] in [-1, 1] -> unit vectors [B, D]."""
+        return F.normalize(self.forward(self.preprocess(images), self.recogniser), dim=-1)
 
     def present(self, images: Tensor) -> Tensor:
         """images [B, 3, H, W] in [-1, 1] -> bool [B]: is there a face? Always, for a judge without a presence net."""
-        if self.detector is None:
+        if self.presence is None:
             return torch.ones(len(images), dtype=torch.bool)
-        return _run(self.detector, images)[:, 0] > 0
+        return self.forward(self.preprocess(images), self.presence)[:, 0] > 0
 
     def similarity(self, images: Tensor, photos: Tensor) -> Tensor:
-        """images and photos [B, 3, H, W] in [-1, 1] -> cosines [B], whether or not there is a face (see `present`)."""
-        return (self.embed(images) * self.embed(photos)).sum(-1)
+        """Aligned images and photos [B, 3, H, W] in [-1, 1] -> cosines [B], face or none (see `present`)."""
+        return self.compare(self.embed(images), self.embed(photos))
 
+    def compare(self, a: Tensor, b: Tensor) -> Tensor:
+        """Embeddings [..., D] -> cosines [...]."""
+        return (a * b).sum(-1)
 
-def _load(path: str, mean: float, std: float, threads: int) -> Any:
-    """An insightface model. It guesses mean and std from the names of the first nodes, so they are set here."""
-    file = Path(path).resolve()
-    if not file.is_file():
-        raise FileNotFoundError(f"{path} is missing: an identity judge needs its ONNX file")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    try:
-        net = get_model(os.fspath(file), providers=["CPUExecutionProvider"], sess_options=options)
-    except onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf as error:
-        raise ValueError(f"{path} is damaged or no ONNX file: {error}") from error
-    if not hasattr(net, "get_feat"):
-        raise ValueError(f"{path} is no face recogniser: its input must be [N, 3, S, S] with S >= 112 a multiple of 16")
-    net.input_mean, net.input_std = mean, std
-    return net
+    def _recogniser(self, role: str) -> Any:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = self._threads, 1
+        net = self._load(role, sess_options=options)
+        if not hasattr(net, "get_feat"):
+            what = "its input must be [N, 3, S, S] with S >= 112 a multiple of 16"
+            raise ValueError(f"{self._files[role]} is no face recogniser: {what}")
+        return net
 
-
-def _run(net: Any, images: Tensor) -> Tensor:
-    """[B, 3, H, W] in [-1, 1] -> the net's output [B, D]."""
-    side = net.input_size[0]
-    fitted = F.interpolate(images.float(), (side, side), mode="bilinear", antialias=True, align_corners=False)
-    rgb = ((fitted.clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).numpy()
-    return torch.from_numpy(net.get_feat([np.ascontiguousarray(picture[..., ::-1]) for picture in rgb]))
+    def _load(self, role: str, **options: Any) -> Any:
+        path = Path(self._files[role]).resolve()
+        try:
+            return get_model(os.fspath(path), providers=self._providers, **options)
+        except onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf as error:
+            raise ValueError(f"{path} is damaged or no ONNX file: {error}") from error

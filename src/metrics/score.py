@@ -1,22 +1,63 @@
-"""Score a folder of images: every judge on every image, one row each."""
+"""Score images: every judge on every image, one row each."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from src.metrics.embeddings import Embeddings, Judges, look, said
 from src.metrics.identity import Identity
+from src.metrics.pictures import Album
 from src.metrics.text_similarity import TextSimilarity
 
 COLUMNS = ("file", "person", "prompt", "seed", "family", "photo")
 PLACEHOLDER = "S*"
+NO_FACE, SEVERAL = ("zero", "excluded"), ("largest", "zero", "excluded")
+Columns = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class FaceRule:
+    """What an identity score is where the judge finds no face, or several; blank (excluded) or 0, as for strangers.
+
+    ValueError for another word. Whatever the rule, the numbers of faces are reported.
+    """
+
+    none: str = "zero"
+    several: str = "largest"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("none", self.none, NO_FACE), ("several", self.several, SEVERAL)):
+            if value not in known:
+                raise ValueError(f"faces.{name} ({value}) must be one of {', '.join(known)}")
+
+    def __call__(self, scores: Tensor, faces: Tensor) -> list[float | str]:
+        """Scores [N] under the rule; "" is excluded."""
+        rule = {True: self.none, False: self.several}
+        return [
+            score if count == 1 or rule[count == 0] == "largest" else 0.0 if rule[count == 0] == "zero" else ""
+            for score, count in zip(scores.tolist(), faces.tolist(), strict=True)
+        ]
+
+    def __str__(self) -> str:
+        words = {"zero": "score 0", "excluded": "excluded from the mean", "largest": "the largest is scored"}
+        return f"no face: {words[self.none]}; several faces: {words[self.several]}"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is judged: rows, the image file of each, its input photo, and the person's other photos."""
+
+    rows: Sequence[Mapping[str, Any]]
+    images: Sequence[Path]
+    photos: Sequence[Path]  # empty if no photo is needed
+    others: Mapping[str, Sequence[Path]]  # person -> photos that the method did not see
 
 
 def score_folder(
@@ -25,35 +66,29 @@ def score_folder(
     text: Sequence[TextSimilarity],
     identity: Sequence[Identity],
     generic: str = "a person",
+    rule: FaceRule | None = None,
     batch_size: int = 64,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[str, int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
     """The rows of `folder`/images.csv, each with a score per judge.
 
     images.csv has at least the columns file, person, prompt, seed, family and photo; `file` and `photo` are relative
-    to `folder` (or absolute), all images of one size. Added are "text/<judge>" (cosine of the image and of its prompt
-    with `generic` in the place of S*), "identity/<judge>" (cosine of the image and of its photo) and "face_found".
-    Rule for images without a face, as every presence net at hand must find it: face_found is 0 and every identity
-    score is 0, as between strangers. They stay in every mean, and the rate of face_found is reported beside it.
-    `on_progress` is told how many images are done, and of how many.
+    to `folder` (or absolute). Added are "text/<judge>" (cosine of the image and of its prompt with `generic` in the
+    place of S*), "identity/<judge>" (likeness of the image and of its photo, under the `rule` for images without a
+    face) and "face_found" (1 where every identity judge finds a face); its rate is reported beside every mean.
 
     Raises:
         FileNotFoundError: there is no images.csv.
-        ValueError: a column, an image or a photo is missing, or an image is truncated or of another size.
+        ValueError: a column, an image or a photo is missing, or an image is truncated.
     """
     rows = read_rows(folder / "images.csv")
-    photos = _embedded_photos(folder, rows, identity)
-    scored: list[dict[str, Any]] = []
-    for start in range(0, len(rows), batch_size):
-        batch = rows[start : start + batch_size]
-        images = _stack([folder / row["file"] for row in batch])
-        prompts = [row["prompt"].replace(PLACEHOLDER, generic) for row in batch]
-        columns = {f"text/{judge.name}": judge(images, prompts).tolist() for judge in text}
-        columns |= _identity_columns(images, [row["photo"] for row in batch], identity, photos)
-        scored += [row | {name: values[i] for name, values in columns.items()} for i, row in enumerate(batch)]
-        if on_progress:
-            on_progress(len(scored), len(rows))
-    return scored
+    images, photos = ([folder / row[name] for row in rows] for name in ("file", "photo"))
+    scene = Scene(rows, images, photos if identity else [], {})
+    album = Album([*images, *scene.photos])
+    judges: Judges = {"text": text, "identity": identity}
+    prompts = generic_prompts(rows, generic)
+    seen = look(judges, album, prompts, kept={}, batch_size=batch_size, on_progress=on_progress)
+    return joined(rows, main_columns(scene, album, judges, seen, prompts, rule or FaceRule()))
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -66,49 +101,45 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         return list(reader)
 
 
-def read_image(path: Path) -> Tensor:
-    """A picture file -> [3, H, W] in [-1, 1].
+def generic_prompts(rows: Sequence[Mapping[str, Any]], generic: str) -> list[str]:
+    """Each row's prompt with the subject named generically."""
+    return [row["prompt"].replace(PLACEHOLDER, generic) for row in rows]
 
-    Raises:
-        ValueError: the file is missing, truncated or no image.
+
+def joined(rows: Sequence[Mapping[str, Any]], columns: Columns) -> list[dict[str, Any]]:
+    """The rows with the columns added."""
+    return [{**row, **{name: values[i] for name, values in columns.items()}} for i, row in enumerate(rows)]
+
+
+def main_columns(
+    scene: Scene,
+    album: Album,
+    judges: Judges,
+    seen: Mapping[str, Embeddings],
+    prompts: Sequence[str],
+    rule: FaceRule,
+) -> Columns:
+    """ "text/<judge>", "identity/<judge>" and "face_found", as `score_folder` says.
+
+    ValueError names the photos in which a judge finds no face to compare with.
     """
-    try:
-        with Image.open(path) as image:
-            pixels = np.array(image.convert("RGB"))
-    except (OSError, SyntaxError) as error:  # PIL raises SyntaxError on some damaged files
-        raise ValueError(f"{path} cannot be read as an image ({error}): generate it again or remove its row") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 127.5 - 1
+    keys, photos = [album.digest[path] for path in scene.images], [album.digest[path] for path in scene.photos]
+    columns: Columns = {}
+    for judge in judges.get("text", ()):
+        words = seen[judge.name].vectors([said(prompt) for prompt in prompts])
+        columns[f"text/{judge.name}"] = judge.compare(seen[judge.name].vectors(keys), words).tolist()
+    found = torch.ones(len(keys), dtype=torch.bool)
+    for judge in judges.get("identity", ()):
+        own = seen[judge.name]
+        _check_photos(judge.name, own, scene.photos, photos)
+        faces = own.faces(keys)
+        columns[f"identity/{judge.name}"] = rule(judge.compare(own.vectors(keys), own.vectors(photos)), faces)
+        found &= faces > 0
+    return columns | ({"face_found": found.int().tolist()} if judges.get("identity") else {})
 
 
-def _stack(paths: Sequence[Path]) -> Tensor:
-    images = [read_image(path) for path in paths]
-    for path, image in zip(paths, images, strict=True):
-        if image.shape != images[0].shape:
-            sizes = [f"{i.shape[2]} x {i.shape[1]}" for i in (image, images[0])]
-            raise ValueError(f"{path} is {sizes[0]} but {paths[0]} is {sizes[1]}: score images of one size at a time")
-    return torch.stack(images)
-
-
-def _embedded_photos(
-    folder: Path, rows: Sequence[dict[str, Any]], identity: Sequence[Identity]
-) -> dict[str, dict[str, Tensor]]:
-    """Every distinct photo once -> judge -> unit vector [D]."""
-    known = {}
-    for name in dict.fromkeys(row["photo"] for row in rows):
-        photo = read_image(folder / name)[None]
-        known[name] = {judge.name: judge.embed(photo)[0] for judge in identity}
-    return known
-
-
-def _identity_columns(
-    images: Tensor, photos: Sequence[str], identity: Sequence[Identity], known: dict[str, dict[str, Tensor]]
-) -> dict[str, list[Any]]:
-    found = torch.ones(len(images), dtype=torch.bool)
-    for judge in identity:
-        found &= judge.present(images)
-    columns: dict[str, list[Any]] = {}
-    for judge in identity:
-        wanted = torch.stack([known[photo][judge.name] for photo in photos])
-        cosine = (judge.embed(images) * wanted).sum(-1)
-        columns[f"identity/{judge.name}"] = torch.where(found, cosine, torch.zeros(())).tolist()
-    return columns | ({"face_found": found.int().tolist()} if identity else {})
+def _check_photos(name: str, seen: Embeddings, paths: Sequence[Path], keys: Sequence[str]) -> None:
+    faceless = seen.vectors(keys).isnan().any(-1).tolist()
+    if any(faceless):
+        names = ", ".join(str(p) for p in dict.fromkeys(p for p, bad in zip(paths, faceless, strict=True) if bad))
+        raise ValueError(f"{name} finds no face in the photo(s) {names}: give others, or leave this judge out")

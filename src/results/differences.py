@@ -18,7 +18,7 @@ PAIR = ("person", "prompt", "seed")
 class Difference:
     """A paired difference a - b in units of the score: t-interval and bootstrap interval, both of 95 %.
 
-    With one person both intervals are nan. `left_out` pairs had no score on one side (no face, say).
+    With one person both intervals and p are nan. `left_out` pairs had no score on one side (no face, say).
     """
 
     mean: float
@@ -31,6 +31,7 @@ class Difference:
     seeds: int
     pairs: int
     left_out: int
+    p: float = math.nan  # two-sided t-test on person means
 
 
 def number(value: Any) -> float:
@@ -55,6 +56,13 @@ def overall_mean(rows: Sequence[Row], column: str) -> float:
     return _mean(list(person_means(rows, column).values()))
 
 
+def column_means(rows: Sequence[Row]) -> dict[str, float]:
+    """The plain mean over images of every judge's column and of face_found, blanks left out: what a summary holds."""
+    columns = [name for name in (rows[0] if rows else ()) if "/" in name or name == "face_found"]
+    means = {name: _mean([number(row[name]) for row in rows]) for name in columns}
+    return {name: mean for name, mean in means.items() if not math.isnan(mean)}
+
+
 def _mean(values: Sequence[float]) -> float:
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
@@ -66,6 +74,15 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
         return math.nan, math.nan
     half = stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
     return float(np.mean(values) - half), float(np.mean(values) + half)
+
+
+def p_value(values: Sequence[float]) -> float:
+    """Student's two-sided test that the mean of independent values is 0; nan for fewer than two."""
+    if len(values) < 2:
+        return math.nan
+    if np.ptp(values) == 0:
+        return float(values[0] == 0)
+    return float(stats.ttest_1samp(values, 0).pvalue)
 
 
 def cluster_bootstrap(
@@ -129,6 +146,7 @@ def paired_difference(
         seeds=len({str(row["seed"]) for row in rows_a}),
         pairs=len(rows),
         left_out=len(each) - len(known),
+        p=p_value(means),
     )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from src.results.differences import Difference, normalised, paired_difference
-from src.results.tables import CEILING, ENOUGH, FLOORS, Row
+from src.results.tables import CEILING, FLOORS, Row
+from src.results.verdicts import ENOUGH
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 PACKAGES = (
     "torch", "torchvision", "pytorch-lightning", "diffusers", "transformers", "open_clip_torch",
-    "insightface", "onnxruntime", "hydra-core", "omegaconf", "wandb", "numpy", "scipy", "pillow",
+    "insightface", "onnxruntime", "dlib-bin", "timm", "torchmetrics", "hydra-core", "omegaconf",
+    "wandb", "numpy", "scipy", "pillow",
 )  # fmt: skip
 
 
@@ -18,10 +20,10 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def versions() -> dict[str, str]:
-    """The versions of Python and of those PACKAGES that are installed."""
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """The versions of Python and of those packages that are installed."""
     found = {"python": sys.version.split()[0]}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

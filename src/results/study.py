@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm
 
+from src.results.differences import column_means
 from src.results.digests import digest
 from src.results.runs import Run, open_run
 from src.results.store import to_picture, write_csv
@@ -68,7 +69,7 @@ class Study:
                 if learned is not None:
                     for person in self.people:
                         run.keep("person", learned / f"{person}.safetensors")
-                run.finish({"images": len(rows), **_means(rows), **_evaluations(run)})
+                run.finish({"images": len(rows), **column_means(rows), **_evaluations(run)})
             return run, list(run.scores())
 
     def _generate(self, run: Run, name: str, meet: Callable[[int | str], Generate], fresh_noise: int) -> None:
@@ -113,11 +114,6 @@ class Study:
             for number, (family, prompt) in enumerate(self.prompts)
             for seed in self.seeds
         ]
-
-
-def _means(rows: Rows) -> dict[str, float]:
-    columns = [name for name in rows[0] if "/" in name or name == "face_found"]
-    return {name: sum(float(row[name]) for row in rows) / len(rows) for name in columns}
 
 
 def _evaluations(run: Run) -> dict[str, Any]:

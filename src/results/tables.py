@@ -6,6 +6,7 @@ from typing import Any
 
 from src.results.differences import PAIR, normalised, overall_mean, paired_difference, scale
 from src.results.formats import FAMILIES, Table, to_csv, to_markdown, to_text
+from src.results.verdicts import ENOUGH, MARGIN, holm, sentence
 
 __all__ = ["ANCHORS", "Table", "comparison_table", "judges_of", "to_csv", "to_markdown", "to_text"]
 
@@ -13,7 +14,6 @@ Row = Mapping[str, Any]
 ANCHORS = ("copy", "other", "generic", "oracle", "oracle_vae")  # floors, then ceilings
 FLOORS = {"text": "copy", "identity": "other"}
 CEILING = "oracle_vae"
-ENOUGH = 16  # people for a verdict; fewer is an illustration
 
 
 def judges_of(rows: Sequence[Row]) -> list[str]:
@@ -29,15 +29,19 @@ def comparison_table(
     families: Sequence[str] = ("after", "before"),
     *,
     selecting: Sequence[str] = (),
+    towers: Sequence[str] = (),
     pair: Sequence[str] = PAIR,
     seed: int = 0,
+    margin: float = MARGIN,
 ) -> Table:
     """Full method against `other` (the ablation), by prompt family and over all prompts.
 
     full, other, and each of the anchors (keys of ANCHORS, each may be missing): rows of scores.csv. judges: columns
-    "text/..." and "identity/...". selecting: the judges that settings were selected with, marked *.
+    "text/..." and "identity/...". selecting: the judges that settings were selected with, marked *; towers: those whose
+    backbone is the generator's own text tower, marked †.
     First in each family stand the primary rows: the mean over judges of the score normalised between floor and
-    ceiling. ValueError if full and other do not pair up.
+    ceiling; their verdicts against the margin are in the notes. "p" is the two-sided t-test on person means, of judges
+    one by one Holm-corrected within family and kind. ValueError if full and other do not pair up.
     """
     notes: dict[str, None] = {}  # an ordered set
     rows = []
@@ -50,13 +54,25 @@ def comparison_table(
         _check_cover(sides, notes)
         for kind in FLOORS:
             primary = _primary(sides, kind, [judge for judge in judges if judge.startswith(f"{kind}/")], notes)
-            label = f"{kind} (normalised, mean of judges)"
-            rows += [_row(primary, family, label, "normalised", pair, seed, notes)] if primary else []
-        for judge in judges:
-            label = f"{judge} *" if judge in selecting else judge
-            rows.append(_row(sides, family, label, judge, pair, seed, notes))
+            label = f"{kind} (normalised mean)"
+            rows += [_row(primary, family, label, "normalised", pair, seed, notes, margin)] if primary else []
+        single = [_row(sides, family, judge, judge, pair, seed, notes) for judge in judges]
+        rows += _corrected(single, {judge: f"{judge}{_marks(judge, selecting, towers)}" for judge in judges})
         rows.append(_row(sides, family, "face found (share of images)", "face_found", pair, seed, notes))
-    return Table(rows, [*notes, *_closing(full, selecting)])
+    return Table(rows, [*notes, *_closing(full, selecting, towers)])
+
+
+def _corrected(rows: Sequence[dict[str, Any]], labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Rows of judges one by one, with their marks and their p Holm-corrected among the judges of their kind."""
+    p: dict[str, float] = {}
+    for kind in FLOORS:
+        own = {row["judge"]: row["p"] for row in rows if row["judge"].startswith(f"{kind}/")}
+        p |= holm({judge: math.nan if value is None else value for judge, value in own.items()})
+    return [{**row, "judge": labels[row["judge"]], "p": _blank(p[row["judge"]])} for row in rows]
+
+
+def _marks(judge: str, selecting: Sequence[str], towers: Sequence[str]) -> str:
+    return (" *" if judge in selecting else "") + (" †" if judge in towers else "")
 
 
 def _check_cover(sides: Mapping[str, Sequence[Row]], notes: dict[str, None]) -> None:
@@ -95,12 +111,15 @@ def _row(
     pair: Sequence[str],
     seed: int,
     notes: dict[str, None],
+    margin: float | None = None,
 ) -> dict[str, Any]:
-    """One row of the table: means of all sides, the paired difference and its intervals."""
+    """One row of the table: means of all sides, the paired difference and its intervals; a verdict if a margin."""
     difference = paired_difference(sides["full"], sides["ablation"], column, pair=pair, seed=seed)
     if difference.left_out:
         total = difference.pairs + difference.left_out
         notes[f"{label}, {family}: {difference.left_out} of {total} pairs have no score and are left out"] = None
+    if margin is not None:
+        notes[sentence(difference, f"{label}, {FAMILIES.get(family, family)}", margin)] = None
     means = {name: _blank(overall_mean(side, column) if side else math.nan) for name, side in sides.items()}
     return {
         "family": family,
@@ -111,6 +130,7 @@ def _row(
         "high": _blank(difference.high),
         "boot_low": _blank(difference.boot_low),
         "boot_high": _blank(difference.boot_high),
+        "p": _blank(difference.p),
         "people": difference.people,
         "prompts": difference.prompts,
         "seeds": difference.seeds,
@@ -121,10 +141,13 @@ def _blank(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _closing(full: Sequence[Row], selecting: Sequence[str]) -> list[str]:
+def _closing(full: Sequence[Row], selecting: Sequence[str], towers: Sequence[str]) -> list[str]:
     """The lines under every table: what the numbers are, and how much they may be trusted."""
     people = len({str(row["person"]) for row in full})
     lines = ["differences are full - ablation, paired; 95 %: t-interval on person means, then the cluster bootstrap"]
+    lines.append("p: two-sided t-test on person means; judges one by one Holm-corrected")
+    if towers:
+        lines.append("† this judge's backbone is the generator's own text tower: its score flatters")
     if selecting:
         lines.append("* settings were selected with this judge")
     if people < 2:

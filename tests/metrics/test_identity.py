@@ -59,7 +59,7 @@ def test_missing_and_damaged_files_are_named(nets: Path, tmp_path: Path) -> None
     damaged = tmp_path / "damaged.onnx"
     damaged.write_bytes((nets / "random.onnx").read_bytes()[:500])
     with pytest.raises(ValueError, match=r"damaged\.onnx"):
-        Identity(name="x", model=str(damaged))
+        Identity(name="x", model=str(damaged)).embed(plain(0, 0, 0))
     damaged.write_text("not a net")
     with pytest.raises(ValueError, match=r"damaged\.onnx"):
-        Identity(name="x", model=str(damaged))
+        Identity(name="x", model=str(damaged)).embed(plain(0, 0, 0))

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from src.metrics.identity import Identity
-from src.metrics.score import COLUMNS, read_image, score_folder
+from src.metrics.pictures import read_picture
+from src.metrics.score import COLUMNS, score_folder
 from src.metrics.text_similarity import TextSimilarity
 
 Judges = tuple[list[TextSimilarity], list[Identity]]
@@ -43,10 +44,10 @@ def test_rows_carry_the_manifest_and_a_score_per_judge(folder: Path, judges: Jud
     text, identity = judges
     rows = score_folder(folder, text=text, identity=identity, batch_size=2)
     assert [row["file"] for row in rows] == ["0.png", "1.png", "2.png"] and rows[2]["family"] == "after"
-    images = torch.stack([read_image(folder / row["file"]) for row in rows])
+    images = torch.stack([read_picture(folder / row["file"]) for row in rows])
     generic = ["a photo of a person wearing a red hat", "a photo of a person", "a pencil sketch of a person"]
     assert [row["text/t"] for row in rows] == pytest.approx(text[0](images, generic).tolist(), abs=1e-5)
-    likeness = identity[0].similarity(images[2:], read_image(folder / "photo1.png")[None])
+    likeness = identity[0].similarity(images[2:], read_picture(folder / "photo1.png")[None])
     assert rows[2]["identity/i"] == pytest.approx(float(likeness), abs=1e-5)
 
 
@@ -62,9 +63,9 @@ def test_the_noun_is_an_argument(folder: Path, judges: Judges) -> None:
 
 
 def test_progress_is_told(folder: Path, judges: Judges) -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[str, int, int]] = []
     score_folder(folder, text=[], identity=judges[1], batch_size=2, on_progress=lambda *done: seen.append(done))
-    assert seen == [(2, 3), (3, 3)]
+    assert seen == [("i", 2, 4), ("i", 4, 4)]  # image 0 is photo 0: the same content is looked at once
 
 
 @pytest.mark.parametrize("name", ["1.png", "photo1.png"])
@@ -84,10 +85,12 @@ def test_a_file_that_is_no_image_is_named(folder: Path, judges: Judges) -> None:
         score_folder(folder, text=judges[0], identity=[])
 
 
-def test_images_of_different_sizes_are_refused(folder: Path, judges: Judges) -> None:
+def test_images_may_differ_in_size(folder: Path, judges: Judges) -> None:
+    before = score_folder(folder, text=judges[0], identity=judges[1])
     Image.new("RGB", (32, 48)).save(folder / "1.png")
-    with pytest.raises(ValueError, match=r"1\.png is 32 x 48"):
-        score_folder(folder, text=judges[0], identity=[])
+    after = score_folder(folder, text=judges[0], identity=judges[1])
+    assert after[1]["text/t"] != before[1]["text/t"]
+    assert after[2]["text/t"] == pytest.approx(before[2]["text/t"], abs=1e-5)
 
 
 def test_a_missing_column_and_a_missing_manifest_are_named(folder: Path, judges: Judges) -> None:

@@ -69,8 +69,9 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path, write_clip)
     write_clip(tmp_path)
     config = tmp_path / "open_clip_config.json"
     config.write_text(config.read_text().replace('"patch_size": 8', '"patch_size": 16'))
+    judge = TextSimilarity(name="x", model=f"local-dir:{tmp_path}")
     with pytest.raises(ValueError, match="text judge x"):
-        TextSimilarity(name="x", model=f"local-dir:{tmp_path}")
+        judge.embed_images(images())
 
 
 @pytest.mark.parametrize("tag", [None, "no_such_tag"])

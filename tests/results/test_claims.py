@@ -11,7 +11,7 @@ from src.results.findings import NOT_SUPPORTED, SUPPORTED, Finding
 
 
 def result(verdict=SUPPORTED, **changes):
-    interval = Difference(0.2, 0.1, 0.3, 0.05, 0.35, people=16, prompts=4, seeds=1, pairs=64, left_out=0)
+    interval = Difference(0.2, 0.1, 0.3, 0.05, 0.35, p=0.01, people=16, prompts=4, seeds=1, pairs=64, left_out=0)
     found = [Finding("new", "old", "text", 0.0, interval, verdict)]
     return replace(Result("new is better", found, weights="w", code="c", settings=["people=16"]), **changes)
 

@@ -6,8 +6,10 @@ import io
 import numpy as np
 import pytest
 
+from src.results.differences import paired_difference
 from src.results.formats import WIDTH
 from src.results.tables import comparison_table, judges_of, to_csv, to_markdown, to_text
+from src.results.verdicts import holm
 
 LEVELS = {
     "full": (0.5, 0.8),
@@ -110,6 +112,29 @@ def test_sixteen_people_are_no_illustration_and_selecting_judges_are_marked():
     found = table(16, selecting=["text/vit"])
     assert not any("illustration" in note for note in found.notes)
     assert row(found, "all", "text/vit")["judge"] == "text/vit *"
+
+
+def test_judges_one_by_one_are_corrected_within_their_kind():
+    found = table(16)
+    full, other = ([row for row in scores(name, 16) if row["family"] == "after"] for name in ("full", "ablation"))
+    raw = {judge: paired_difference(full, other, judge).p for judge in ("text/vit", "text/resnet")}
+    corrected = holm(raw)
+    assert {judge: row(found, "after", judge)["p"] for judge in raw} == pytest.approx(corrected)
+    identity = paired_difference(full, other, "identity/arc").p
+    assert row(found, "after", "identity/arc")["p"] == pytest.approx(identity)  # alone of its kind: as it is
+
+
+def test_the_primary_rows_have_a_verdict_from_16_people_on():
+    notes = table(16).notes
+    assert any(note.startswith("text (normalised mean), all prompts: better ([") for note in notes)
+    assert any(note.startswith("identity (normalised mean), all prompts: worse ([") for note in notes)
+    assert any("no verdict from 8 people" in note for note in table(8).notes)
+
+
+def test_the_generators_own_tower_is_marked():
+    found = table(towers=["text/vit"])
+    assert row(found, "all", "text/vit")["judge"] == "text/vit †"
+    assert any(note.startswith("†") for note in found.notes)
 
 
 def test_unpaired_runs_are_refused():

@@ -1,0 +1,100 @@
+"""Judge a folder of images, whoever made them: `python -m src.evaluate images=FOLDER photos=FOLDER judges=paper`."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from src.entry import PACKAGE, command, count, plain
+from src.judging import Panel, Progress, settings_of, towers
+from src.metrics.judged import Judged, judge_scene
+from src.metrics.manifest import image_files, read_scene
+from src.metrics.score import FaceRule, Scene, joined
+from src.results import tables
+from src.results.differences import column_means
+from src.results.digests import code_digest, digest
+from src.results.formats import Table
+from src.results.runs import Run, open_run
+from src.results.scores import score_table
+from src.results.store import read_csv, write_atomic, write_csv
+from src.studies import check_logger
+
+CODE = ("metrics", "judging.py", "evaluate.py", "results/scores.py")  # whose code decides what a run holds
+Rows = list[dict[str, Any]]
+
+
+@command("evaluate")
+def main(cfg: DictConfig) -> None:
+    check_logger(cfg)
+    panel = Panel(cfg)
+    print(panel.text(), flush=True)
+    if cfg.images is None:
+        return print("no images were given: images=FOLDER photos=FOLDER has them judged")
+    panel.check(cfg.missing)
+    rule, batch, given = FaceRule(**plain(cfg.faces)), count(cfg, "batch"), given_anchors(cfg)
+    photos, manifest = (Path(cfg[name]) if cfg[name] else None for name in ("photos", "manifest"))
+    scene = read_scene(Path(cfg.images), photos, manifest, need_photos=panel.needs_photos())
+    judged = judge_scene(
+        scene,
+        panel.here,
+        generic=cfg.generic,
+        rule=rule,
+        kept=panel.kept(Path(cfg.runs)),
+        real=image_files(Path(cfg.real)) if cfg.real else (),
+        batch_size=batch,
+        on_progress=Progress(),
+    )
+    config = {"system": cfg.system, "judges": settings_of(cfg), "faces": plain(cfg.faces), "generic": cfg.generic}
+    config |= {name: str(Path(cfg[name]).resolve()) if cfg[name] else None for name in ("images", "photos")}
+    inputs = {"rows": [*scene.rows], "anchors": given, "listing": panel.listing}
+    key = digest(config | inputs, weights=judged.contents, code=code_digest(PACKAGE, CODE))
+    with open_run(cfg.runs, cfg.system, config, key, logger=plain(cfg.logger), tags=["evaluate"]) as run:
+        rows = joined(linked(run, scene, photos, Path(cfg.images)), judged.columns)
+        table = score_table(rows, judged.anchors | given, marks=dict.fromkeys(towers(cfg), " †"))
+        table.notes.extend([f"rule: {rule}", *panel.notes(), *judged.left_out])
+        if not run.complete:
+            write(run, rows, judged, {"table": table, "sets": Table(judged.sets), "judges": Table(panel.listing)})
+    print(tables.to_text(table))
+    print(f"scores: {run.path('scores.csv')}\ntable:  {run.path('table.md')}", flush=True)
+
+
+def given_anchors(cfg: DictConfig) -> dict[str, Rows]:
+    """Rows of the runs that are to be floors and ceilings. FileNotFoundError for a folder that is no judged run."""
+    folders = {name: Path(folder) for name, folder in plain(cfg.anchors).items() if folder}
+    return {name: list(read_csv(folder / "scores.csv")) for name, folder in folders.items()}
+
+
+def linked(run: Run, scene: Scene, photos: Path | None, images: Path) -> Rows:
+    """The rows with paths relative to the run's folder, in which links lead to the folders of images and of photos."""
+    links = {"judged": images.resolve(), **({"people": photos.resolve()} if photos else {})}
+    for name, folder in links.items():
+        if not run.complete and not run.path(name).is_symlink():
+            run.path(name).symlink_to(folder, target_is_directory=True)
+
+    def inside(path: Path) -> str:
+        for name, folder in reversed(links.items()):
+            if path.resolve().is_relative_to(folder):
+                return str(Path(name) / path.resolve().relative_to(folder))
+        return str(path.resolve())
+
+    files = [{"file": inside(path)} for path in scene.images]
+    inputs = [{"photo": inside(path)} for path in scene.photos] or [{"photo": ""}] * len(files)
+    return [{**row, **file, **photo} for row, file, photo in zip(scene.rows, files, inputs, strict=True)]
+
+
+def write(run: Run, rows: Rows, judged: Judged, shown: dict[str, Table]) -> None:
+    """Scores, anchors and tables; the summary last."""
+    run.write_scores(rows)
+    anchors = [{"anchor": name, **row} for name, side in judged.anchors.items() for row in side]
+    write_csv(run.path("anchors.csv"), anchors)
+    for name, table in shown.items():
+        write_atomic(run.path(f"{name}.csv"), tables.to_csv(table).encode())
+        write_atomic(run.path(f"{name}.md"), tables.to_markdown(table).encode())
+    columns = {"people": "person", "prompts": "prompt", "seeds": "seed"}
+    sizes = {name: len({str(row[column]) for row in rows}) for name, column in columns.items()}
+    sets = {f"{row['measure']}/{row['features']}": row["value"] for row in judged.sets}
+    run.finish({"images": len(rows), **column_means(rows), **sets, **sizes})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""What a judge saw, by the content of the picture: kept in files, so that nothing is looked at twice by one judge."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from src.files import write_atomic
+from src.metrics.pictures import Album
+
+Judges = Mapping[str, Sequence[Any]]  # kind ("text", "identity", "image") -> judges
+SHARD = 1024  # pictures that an interrupted judging may lose
+
+
+class Embeddings:
+    """One judge's embeddings: SHA-256 of a picture's file, or of a prompt -> vector and number of faces.
+
+    `folder` holds them as files that are whole or not there, each written once; None keeps nothing.
+    """
+
+    def __init__(self, folder: Path | None = None):
+        self.folder = folder
+        self._known: dict[str, tuple[Tensor, int]] = {}
+        for path in sorted(folder.glob("*.safetensors")) if folder else ():
+            self._take(load_file(path))
+
+    def missing(self, keys: Sequence[str]) -> list[str]:
+        """Those of the keys that are not known, each once."""
+        return [key for key in dict.fromkeys(keys) if key not in self._known]
+
+    def add(self, keys: Sequence[str], vectors: Tensor, faces: Tensor) -> None:
+        """Take in vectors [N, D] (nan where there is none) and numbers of faces [N]; written at once."""
+        digests = torch.frombuffer(bytearray(bytes.fromhex("".join(keys))), dtype=torch.uint8).view(-1, 32)
+        shard = {"keys": digests, "vectors": vectors.float().contiguous(), "faces": faces.int().contiguous()}
+        if self.folder:
+            name = hashlib.sha256(digests.numpy().tobytes()).hexdigest()[:16]
+            write_atomic(self.folder / f"{name}.safetensors", save(shard))
+        self._take(shard)
+
+    def vectors(self, keys: Sequence[str]) -> Tensor:
+        """[N, D]; nan where the judge found no face to look at."""
+        width = max(len(self._known[key][0]) for key in keys)
+        return torch.stack([self._filled(key, width) for key in keys])
+
+    def faces(self, keys: Sequence[str]) -> Tensor:
+        """The number of faces [N] in each picture, as this judge's detector finds them."""
+        return torch.tensor([self._known[key][1] for key in keys])
+
+    def _filled(self, key: str, width: int) -> Tensor:
+        vector = self._known[key][0]
+        return vector if len(vector) == width else torch.full((width,), torch.nan)
+
+    def _take(self, shard: Mapping[str, Tensor]) -> None:
+        keys = [bytes(key.tolist()).hex() for key in shard["keys"]]
+        self._known |= dict(zip(keys, zip(shard["vectors"], shard["faces"].tolist(), strict=True), strict=True))
+
+
+def said(prompt: str) -> str:
+    """The key of a prompt."""
+    return hashlib.sha256(f"prompt {prompt}".encode()).hexdigest()
+
+
+def look(
+    judges: Judges,
+    album: Album,
+    prompts: Sequence[str],
+    *,
+    kept: Mapping[str, Path],
+    batch_size: int = 64,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Embeddings]:
+    """Every judge's embeddings of all pictures (and, for judges of text, prompts): judge -> embeddings.
+
+    One judge's nets are in memory at a time, each picture is decoded once for all judges, and a judge looks only at
+    what is not `kept` in its folder (a judge without one keeps nothing). on_progress(judge, pictures done, of all).
+    """
+    every = [(judge, prompts if kind == "text" else ()) for kind, several in judges.items() for judge in several]
+    shared = {folder: Embeddings(folder) for folder in set(kept.values())}  # two names of one judge look once
+    seen = {judge.name: shared[kept[judge.name]] if judge.name in kept else Embeddings() for judge, _ in every}
+    for part in album.parts():
+        keys, pictures = [album.digest[path] for path in part], None
+        for judge, words in every:
+            new, unheard = set(seen[judge.name].missing(keys)), _unheard(seen[judge.name], words)
+            if new:
+                pictures = album.decode(part) if pictures is None else pictures
+                todo = [(key, picture) for key, picture in zip(keys, pictures, strict=True) if key in new]
+                _look_at(judge, todo, seen[judge.name], batch_size, on_progress)
+            if unheard:
+                faces = torch.zeros(len(unheard), dtype=torch.int)
+                seen[judge.name].add([said(prompt) for prompt in unheard], judge.say(unheard), faces)
+            if new or unheard:
+                judge.release()
+    return seen
+
+
+def _unheard(seen: Embeddings, prompts: Sequence[str]) -> list[str]:
+    return [prompt for prompt in dict.fromkeys(prompts) if seen.missing([said(prompt)])]
+
+
+def _look_at(
+    judge: Any,
+    todo: Sequence[tuple[str, Tensor]],
+    seen: Embeddings,
+    batch_size: int,
+    on_progress: Callable[[str, int, int], None] | None,
+) -> None:
+    for first in range(0, len(todo), SHARD):
+        shard = todo[first : first + SHARD]
+        found = []
+        for start in range(0, len(shard), batch_size):
+            found.append(judge.see([picture for _, picture in shard[start : start + batch_size]]))
+            if on_progress:
+                on_progress(judge.name, min(first + start + batch_size, len(todo)), len(todo))
+        width = max(vectors.shape[1] for vectors, _ in found)
+        vectors = torch.cat([v if v.shape[1] == width else v[:, :1].expand(-1, width) for v, _ in found])
+        seen.add([key for key, _ in shard], vectors, torch.cat([faces for _, faces in found]))

@@ -1,0 +1,70 @@
+"""A folder of images judged: rows with every judge's columns, anchors, and distances of whole sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from src.metrics.distances import set_distances
+from src.metrics.embeddings import Embeddings, Judges, look
+from src.metrics.extras import anchor_rows, extra_columns
+from src.metrics.pictures import Album
+from src.metrics.score import Columns, FaceRule, Scene, generic_prompts, main_columns
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """columns: for the rows of the scene; anchors: floors and ceilings, as rows; sets: distances of whole sets of
+    images, one row each, and why some are left out; contents: SHA-256 of every file that was looked at."""
+
+    columns: Columns
+    anchors: dict[str, Rows]
+    sets: Rows
+    left_out: list[str]
+    contents: dict[str, str]
+
+
+def judge_scene(
+    scene: Scene,
+    judges: Judges,
+    *,
+    generic: str,
+    rule: FaceRule,
+    kept: Mapping[str, Path],
+    real: Sequence[Path] = (),
+    album: Album | None = None,
+    batch_size: int = 64,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> Judged:
+    """Every judge on every image. kept: judge -> folder of its embeddings; real: images that sets are compared with,
+    or else all photos. `album`: the files, if they were read before.
+
+    ValueError names all damaged images, and photos in which a judge finds no face.
+    """
+    photos = [*scene.photos, *(path for several in scene.others.values() for path in several)]
+    album = album or Album([*scene.images, *photos, *real])
+    prompts = generic_prompts(scene.rows, generic)
+    seen = look(judges, album, prompts, kept=kept, batch_size=batch_size, on_progress=on_progress)
+    columns = main_columns(scene, album, judges, seen, prompts, rule)
+    columns |= extra_columns(scene, album, judges, seen, prompts)
+    sets, left_out = _sets(judges, seen, album, scene.images, real or photos)
+    anchors = anchor_rows(scene, album, judges, seen, prompts, rule)
+    return Judged(columns, anchors, sets, left_out, {str(path): key for path, key in album.digest.items()})
+
+
+def _sets(
+    judges: Judges, seen: Mapping[str, Embeddings], album: Album, images: Sequence[Path], real: Sequence[Path]
+) -> tuple[Rows, list[str]]:
+    rows: Rows = []
+    left_out: dict[str, None] = {}
+    keys = [list(dict.fromkeys(album.digest[path] for path in several)) for several in (images, real)]
+    for judge in judges.get("image", ()) if all(keys) else ():
+        values, why = set_distances(*(seen[judge.name].vectors(several) for several in keys))
+        left_out |= dict.fromkeys(f"{judge.name}, {reason}" for reason in why)
+        sizes = {"images": len(keys[0]), "real": len(keys[1])}
+        rows += [{"measure": name, "features": judge.name, "value": value, **sizes} for name, value in values.items()]
+    return rows, list(left_out)

@@ -1,0 +1,98 @@
+"""Pictures as the judges get them: uint8 [3, H, W], each file decoded once, known by the SHA-256 of its bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+ROOM = 4 << 30  # bytes of decoded pictures held at a time
+DAMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises over a bad file
+
+
+def read_picture(path: Path) -> Tensor:
+    """A picture file -> uint8 [3, H, W]; ValueError if the file is missing, truncated or no image."""
+    try:
+        with Image.open(path) as image:
+            pixels = np.array(image.convert("RGB"))
+    except DAMAGE as error:
+        raise ValueError(f"{path} cannot be read as an image ({error}): make it again or remove its row") from error
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+class Album:
+    """Picture files, known by their content. What is decoded at a time stays below `room` bytes.
+
+    Raises:
+        ValueError: listing every file that is missing or no image.
+    """
+
+    def __init__(self, paths: Iterable[Path], *, room: int = ROOM):
+        self.room = room
+        self.paths = list(dict.fromkeys(paths))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            sizes, self._digests = (list(each) for each in zip(*pool.map(_weighed, self.paths), strict=True))
+        _refuse([path for path, size in zip(self.paths, sizes, strict=True) if size == 0])
+        self.size = dict(zip(self.paths, sizes, strict=True))
+        self.digest = dict(zip(self.paths, self._digests, strict=True))
+
+    def parts(self) -> Iterator[list[Path]]:
+        """The files, one of each content, in groups that may be decoded together."""
+        part: list[Path] = []
+        total = 0
+        for path in {self.digest[path]: path for path in reversed(self.paths)}.values():
+            if part and total + self.size[path] > self.room:
+                yield part
+                part, total = [], 0
+            part.append(path)
+            total += self.size[path]
+        if part:
+            yield part
+
+    def decode(self, paths: Sequence[Path]) -> list[Tensor]:
+        """The pictures of these files; ValueError lists every damaged one."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            pictures = list(pool.map(_picture_or_none, paths))
+        _refuse([path for path, picture in zip(paths, pictures, strict=True) if picture is None])
+        return [picture for picture in pictures if picture is not None]
+
+
+def _weighed(path: Path) -> tuple[int, str]:
+    """(decoded size in bytes, 0 for what is no image; SHA-256 of the file)."""
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with Image.open(path) as image:
+            return 3 * image.width * image.height, digest
+    except (*DAMAGE, UnidentifiedImageError):
+        return 0, ""
+
+
+def _picture_or_none(path: Path) -> Tensor | None:
+    try:
+        return read_picture(path)
+    except ValueError:
+        return None
+
+
+def _refuse(damaged: Sequence[Path]) -> None:
+    if damaged:
+        names = ", ".join(str(path) for path in damaged)
+        raise ValueError(
+            f"{len(damaged)} image(s) are missing, damaged or no images: {names}; make them again, "
+            "or remove them and their rows"
+        )
+
+
+def stacks(pictures: Sequence[Tensor]) -> Iterator[Tensor]:
+    """Neighbours of one size as one tensor [B, 3, H, W], in order."""
+    for _, group in groupby(pictures, key=lambda picture: picture.shape):
+        yield torch.stack(list(group))
