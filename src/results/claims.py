@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from src.results.differences import Difference
+from src.results.findings import NOT_SUPPORTED, SUPPORTED, Finding, together
 from src.results.store import read_json, write_json
 from src.results.tables import Table
-from src.results.findings import NOT_SUPPORTED, SUPPORTED, Finding, together
 
 NOT_TESTED = "not tested yet"
 

@@ -6,8 +6,8 @@ import pytest
 
 from src.results.claims import NOT_TESTED, Result, has_turned, is_stale, read_result, verdict_table, write_result
 from src.results.differences import Difference
-from src.results.formats import to_text
 from src.results.findings import NOT_SUPPORTED, SUPPORTED, Finding
+from src.results.formats import to_text
 
 
 def result(verdict=SUPPORTED, **changes):
