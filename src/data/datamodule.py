@@ -132,12 +132,13 @@ class Photos(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Any]:
         """The first photos, as many as the trainer takes batches; the devices share them."""
         assert self.trainer is not None
-        count = min(len(self.validation), int(self.trainer.limit_val_batches) * self.batch)  # type: ignore[arg-type]
+        size = min(self.batch, self.total_batch)
+        count = min(len(self.validation), int(self.trainer.limit_val_batches) * size)  # type: ignore[arg-type]
         ranks = self.trainer.world_size
         if count < ranks:
             raise ValueError(f"{count} validation photos are too few for {ranks} devices: give more of them")
         own = [(number, number) for number in range(self.trainer.global_rank, count, ranks)]
-        return self._loader(self.validation, [own[k : k + self.batch] for k in range(0, len(own), self.batch)])
+        return self._loader(self.validation, [own[k : k + size] for k in range(0, len(own), size)])
 
     def _loader(self, items: Dataset[Any], batches: Any) -> DataLoader[Any]:
         """Its generator is its own: the global one stays as it is, however often a run is interrupted."""

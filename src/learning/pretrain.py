@@ -163,7 +163,9 @@ class PretrainPromptNet(pl.LightningModule):
 
     def _not_finite(self, numbers: Tensor, losses: Tensor) -> str:
         bad = numbers[~losses.isfinite()]
-        what = f"the loss of photos {self._names(bad)}" if len(bad) else f"the gradient of photos {self._names(numbers)}"
+        what = (
+            f"the loss of photos {self._names(bad)}" if len(bad) else f"the gradient of photos {self._names(numbers)}"
+        )
         return (
             f"{what} is not finite at step {self.global_step + 1}: that step was not taken, and the last checkpoint is "
             f"good; look at these photos, or lower learning.optimizer.lr"

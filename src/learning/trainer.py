@@ -51,7 +51,7 @@ def train(
 
     experiment: the digest of what is trained; a checkpoint of another one is refused.
     `log` gets every row of metrics, `show` the step at every validation; both in the first process alone.
-    keep: how many checkpoints. ema: decay of the weights' moving average, which the module holds in the end; None: none.
+    keep: how many checkpoints. ema: decay of the weights' moving average, which the module holds in the end, or None.
     devices: on each of `nodes` machines; every one of their processes runs this.
     seed: of the global generators, of which a training that goes on takes up the states.
     Raises ValueError for a step that is not finite, SystemExit (143) when a signal asks to stop.

@@ -172,7 +172,7 @@ def load_base(
 
 
 def dtype_of(name: str) -> torch.dtype:
-    """"float32", "float16", "bfloat16" or "float64" as torch's own; ValueError for another."""
+    """ "float32", "float16", "bfloat16" or "float64" as torch's own; ValueError for another."""
     if name not in DTYPES:
         raise ValueError(f"dtype ({name!r}) must be one of {', '.join(DTYPES)}")
     return getattr(torch, name)
