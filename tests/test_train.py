@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from src import train
@@ -82,8 +83,6 @@ def last_checkpoint(runs):
     """The state in the newest checkpoint of the only run below a folder."""
     (folder,) = (runs / "train").iterdir()
     path = checkpoints_in(folder / "checkpoints")[-1]
-    import torch
-
     return AtomicCheckpoints(torch.load(path, weights_only=True)["experiment"]).load_checkpoint(path)
 
 
@@ -138,36 +137,39 @@ def test_what_is_missing_is_named_with_its_remedy(typed, run, tmp_path, monkeypa
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does_from_the_same_total_batch(typed, tmp_path):
+def test_two_processes_learn_what_one_does_from_the_same_total_batch(typed, run, tmp_path):
     """In float64: DDP over gloo, through Lightning's own launcher, with the run's lock held by the first process."""
     changes = {"base.dtype": "float64", "trainer.precision": "64-true", "trainer.checkpoint_every": 4}
-    both = {}
-    for devices in (1, 2):
-        runs = tmp_path / f"runs-{devices}"
-        child = started(typed(runs=runs, **changes, **{"trainer.devices": devices, "data.batch": 1}))
-        said = child.communicate(timeout=120)[0].decode()
-        assert child.returncode == 0, said
-        assert f"total batch 4 = {devices} device(s) x 1 photo(s) x {4 // devices} accumulated" in said
-        both[devices] = last_checkpoint(runs)["current_model_state"]
-    for name, value in both[1].items():
-        assert value.dtype.itemsize == 8
-        assert (value - both[2][name]).abs().max() <= 1e-10, name
+    assert run(typed(runs=tmp_path / "one", **changes))[0] == 0
+    child = started(typed(runs=tmp_path / "two", **changes, **{"trainer.devices": 2, "data.batch": 1}))
+    said = child.communicate(timeout=120)[0].decode()
+    assert child.returncode == 0, said
+    assert "total batch 4 = 2 device(s) x 1 photo(s) x 2 accumulated" in said
+    one, two = (last_checkpoint(tmp_path / runs)["current_model_state"] for runs in ("one", "two"))
+    for name, value in one.items():
+        assert value.dtype == torch.float64
+        assert (value - two[name]).abs().max() <= 1e-10, name
+
+
+def ended(overrides, runs, count, number):
+    """Output and status of a command that gets a signal once it has written `count` checkpoints."""
+    child, deadline = started(overrides), time.monotonic() + 120
+    while len(list(runs.glob("train/*/checkpoints/*.ckpt"))) < count and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.send_signal(number)
+    return child.communicate(timeout=120)[0].decode(), child.returncode
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1])
-def test_the_same_command_goes_on_where_it_was_ended(typed, tmp_path, number):
-    changes = {"trainer.steps": 60, "trainer.checkpoint_every": 5}
-    child = started(typed(**changes))
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "runs").glob("train/*/checkpoints/*.ckpt")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    child.send_signal(number)
-    said = child.communicate(timeout=60)[0].decode()
-    assert child.returncode == (-9 if number == signal.SIGKILL else 143), said
-    assert number == signal.SIGKILL or "the same command goes on from there" in said
-    for runs in (tmp_path / "runs", tmp_path / "unbroken"):
-        again = started(typed(runs=runs, **changes))
-        said = again.communicate(timeout=120)[0].decode()
-        assert again.returncode == 0, said
-    assert_same(last_checkpoint(tmp_path / "runs"), last_checkpoint(tmp_path / "unbroken"))
+def test_the_same_command_goes_on_where_it_was_killed_or_stopped(typed, tmp_path):
+    changes = {"trainer.steps": 40, "trainer.checkpoint_every": 4, "trainer.keep": 40}
+    broken, unbroken = tmp_path / "runs", tmp_path / "unbroken"
+    assert ended(typed(**changes), broken, 1, signal.SIGKILL)[1] == -signal.SIGKILL
+    said, status = ended(typed(**changes), broken, 4, signal.SIGTERM)
+    assert status == 143, said
+    assert re.search(r"SIGTERM: stopped after step \d+; the same command goes on from there", said)
+    for runs in (broken, unbroken):
+        child = started(typed(runs=runs, **changes))
+        said = child.communicate(timeout=120)[0].decode()
+        assert child.returncode == 0, said
+    assert_same(last_checkpoint(broken), last_checkpoint(unbroken))

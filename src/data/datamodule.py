@@ -108,6 +108,7 @@ class Photos(pl.LightningDataModule):
         super().__init__()
         self.train, self.validation = train, validation
         self.total_batch, self.batch, self.seed, self.workers = total_batch, batch, seed, workers
+        self.validation_photos: int | None = None  # how many of them count; None: all
 
     def names(self, numbers: Sequence[int]) -> list[str]:
         """What the training photos of these numbers are called: their number, and their name if they have one."""
@@ -130,11 +131,10 @@ class Photos(pl.LightningDataModule):
         return self._loader(self.train, steps)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """The first photos, as many as the trainer takes batches; the devices share them."""
+        """The first `validation_photos`, which the devices share."""
         assert self.trainer is not None
-        size = min(self.batch, self.total_batch)
-        count = min(len(self.validation), int(self.trainer.limit_val_batches) * size)  # type: ignore[arg-type]
-        ranks = self.trainer.world_size
+        count = len(range(len(self.validation))[: self.validation_photos])  # type: ignore[arg-type]
+        ranks, size = self.trainer.world_size, min(self.batch, self.total_batch)
         if count < ranks:
             raise ValueError(f"{count} validation photos are too few for {ranks} devices: give more of them")
         own = [(number, number) for number in range(self.trainer.global_rank, count, ranks)]

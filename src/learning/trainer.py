@@ -53,10 +53,13 @@ def train(
     `log` gets every row of metrics, `show` the step at every validation; both in the first process alone.
     keep: how many checkpoints. ema: decay of the weights' moving average, which the module holds in the end, or None.
     devices: on each of `nodes` machines; every one of their processes runs this.
+    validation_batches: total batches of one validation.
     seed: of the global generators, of which a training that goes on takes up the states.
     Raises ValueError for a step that is not finite, SystemExit (143) when a signal asks to stop.
     """
     pl.seed_everything(seed, verbose=False)
+    if precision == "64-true":
+        module.double()  # Lightning does so only after the average has been copied
     checkpoints = make_folder(folder / "checkpoints")
     start = newest(checkpoints, resume)
     trainer = pl.Trainer(
@@ -82,12 +85,12 @@ def train(
         devices=devices,
         num_nodes=nodes,
         strategy="ddp" if devices * nodes > 1 else "auto",
-        limit_val_batches=validation_batches,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
         use_distributed_sampler=False,
         enable_model_summary=False,
     )
+    data.validation_photos = validation_batches * data.total_batch
     _share(trainer, data, min(validate_every, steps))
     if start == checkpoint_path(checkpoints, steps):  # nothing is left to do but what comes after training
         module.load_state_dict(AtomicCheckpoints(experiment).load_checkpoint(start)["state_dict"])

@@ -139,7 +139,7 @@ def test_gradients_that_are_not_finite_stop_the_training(tiny_base, photos, tmp_
 
 def test_validation_photos_without_enough_for_every_device_are_refused(photos):
     class Trainer:
-        limit_val_batches, world_size, global_rank = 4, 16, 0
+        world_size, global_rank = 16, 0
 
     data = Photos(train=photos, validation=photos, total_batch=4, batch=4)
     data.trainer = Trainer()
