@@ -55,7 +55,10 @@ def comparison_table(
         for judge in judges:
             label = f"{judge} *" if judge in selecting else judge
             rows.append(_row(sides, family, label, judge, pair, seed, notes))
-        rows.append(_row(sides, family, "face found (share of images)", "face_found", pair, seed, notes))
+        if any("face_found" in row for row in full):
+            rows.append(_row(sides, family, "face found (share of images)", "face_found", pair, seed, notes))
+    if not rows:
+        notes["no judge scored these images: look at the grid, or name judges (conf/judges)"] = None
     return Table(rows, [*notes, *_closing(full, selecting)])
 
 
