@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from omegaconf import DictConfig
 from PIL import Image
 
-from src.entry import PACKAGE, check_needs, command, plain, portable
+from src.entry import PACKAGE, command, plain, portable
 from src.judging import towers
+from src.preflight import check_needs
 from src.results import tables
 from src.results.digests import code_digest, digest
 from src.results.grids import image_grid

@@ -7,7 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, check_needs, command, compose, count, plain
+from src.entry import PACKAGE, command, compose, count, plain
+from src.preflight import check_needs
 from src.results import formats, provenance
 from src.results.claims import Result, has_turned, is_stale, read_result, verdict_table, write_result
 from src.results.digests import code_digest, digest

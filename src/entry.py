@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from huggingface_hub import try_to_load_from_cache
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from hydra.utils import get_method, instantiate
@@ -237,23 +236,3 @@ def count(cfg: DictConfig, name: str, most: int | None = None) -> int:
     if not isinstance(value, int) or value < 1 or (most is not None and value > most):
         raise ValueError(f"{name} ({value}) must be a whole number from 1" + (f" to {most}" if most else ""))
     return value
-
-
-def check_needs(cfg: DictConfig, command_name: str) -> None:
-    """Stop before anything is loaded if this command needs something that is not here (`world.needs`).
-
-    Raises:
-        FileNotFoundError: listing everything that is missing, where to get it, and the embedded alternative.
-    """
-    needs = [need for need in plain(cfg.world.needs) if command_name in need["commands"]]
-    missing = [need for need in needs if not _is_here(need)]
-    if missing:
-        lines = "; ".join(f"{need['what']} ({need['place']}): {need['remedy']}" for need in missing)
-        raise FileNotFoundError(f"world {cfg.world.name} lacks {len(missing)}: {lines}; {cfg.world.alternative}")
-
-
-def _is_here(need: dict[str, str]) -> bool:
-    """A path, or a hub id whose file was downloaded before."""
-    if need.get("hub_file"):
-        return Path(need["place"]).is_dir() or isinstance(try_to_load_from_cache(need["place"], need["hub_file"]), str)
-    return Path(need["place"]).exists()

@@ -6,9 +6,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.data.photos import read_photo
-from src.entry import build, check_needs, command, plain, portable
+from src.entry import build, command, plain, portable
 from src.learning.finetune import untuned
 from src.models.pipelines import export_person, pseudo_word
+from src.preflight import check_needs
 from src.results.store import read_json
 from src.studies import weights_of
 

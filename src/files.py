@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 REMEDY = "free some space there, or choose another output folder that you may write to"
 
@@ -27,9 +28,11 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, wholly or not at all: a file beside it, flushed to disk, then renamed over it.
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that becomes `path` at the end of the block, wholly or not at all.
 
+    It is written beside `path`, flushed to disk, then renamed over it, and the folder flushed, too.
     OSError if that fails (full disk, read-only folder); what stood at `path` before is then untouched.
     """
     path = Path(path)
@@ -38,10 +41,11 @@ def write_atomic(path: Path, data: bytes) -> None:
     with naming(path.parent):
         try:
             with open(draft, "xb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(draft, path)
+            _flush_folder(path.parent)
         finally:
             draft.unlink(missing_ok=True)
 
@@ -64,3 +68,17 @@ def locked(path: Path, what: str, echo: Callable[[str], None] = print) -> Iterat
         file.write(f"process {os.getpid()} (since {datetime.now():%H:%M:%S})")
         file.flush()
         yield
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, wholly or not at all; OSError as of `whole_file`."""
+    with whole_file(path) as file:
+        file.write(data)

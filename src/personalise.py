@@ -7,10 +7,11 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from src.data.photos import read_photos
-from src.entry import PACKAGE, build, check_needs, command, count, plain, portable
+from src.entry import PACKAGE, build, command, count, plain, portable
 from src.judging import build_judges
 from src.metrics.score import score_folder
 from src.models.prompts import check_prompt
+from src.preflight import check_needs
 from src.results.digests import code_digest, digest, file_digest
 from src.results.grids import contact_sheet
 from src.results.runs import Run, open_run

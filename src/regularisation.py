@@ -4,7 +4,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, check_needs, command, compose, count, plain
+from src.entry import PACKAGE, command, compose, count, plain
+from src.preflight import check_needs
 from src.results import figures, tables
 from src.results.digests import code_digest, digest
 from src.results.levels import level

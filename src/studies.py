@@ -65,7 +65,7 @@ class Composed:
     def __init__(self, cfg: DictConfig):
         check_logger(cfg)
         self.cfg, self.world = cfg, cfg.world
-        self.weights = weights_of(cfg, "base", "promptnet", "judges")
+        self.weights = weights_of(cfg, "base", "promptnet", "judges", "people_set")
         every = [(family, prompt) for family, prompts in plain(cfg.prompt_set).items() for prompt in prompts]
         everybody = build(cfg.people_set)
         self.prompts = _alternating(every)[: count(cfg, "prompts", len(every))]

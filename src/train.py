@@ -6,39 +6,57 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, build, check_needs, command, plain, portable
+from src import preflight
+from src.data.latents import LatentCache
+from src.entry import PACKAGE, build, command, plain, portable
 from src.learning.finetune import Tuned
+from src.learning.trainer import is_follower
 from src.methods.profusion import Personal, Sampler
+from src.models.digest import encoders_digest
 from src.results.digests import code_digest, digest
 from src.results.grids import image_grid
-from src.results.runs import Run, open_run
+from src.results.runs import Run, open_run, run_folder
 from src.results.store import save_png, to_picture
 from src.studies import LEARNING, check_logger, weights_of
 
 
 @command("train")
 def main(cfg: DictConfig) -> None:
+    if cfg.preflight_only:
+        preflight.show(cfg)
+        return
     run = trained_promptnet(cfg)
-    print(f"validation: {run.summary()['validation']}\nPromptNet: {run.path('promptnet')}", flush=True)
+    if not is_follower():
+        print(f"validation: {run.summary()['validation']}\nPromptNet: {run.path('promptnet')}", flush=True)
 
 
 def trained_promptnet(cfg: DictConfig) -> Run:
     """The finished run of this configuration: stored, continued, or made now."""
-    check_needs(cfg, "train")
     check_logger(cfg)
+    preflight.show(cfg)
     settings = portable(plain(cfg))
     own = {name: settings[name] for name in ("base", "promptnet", "learning", "data", "seed")}
-    own["trainer"] = {name: cfg.trainer[name] for name in ("steps", "gradient_clip", "precision", "devices")}
+    own["data"] = {name: value for name, value in own["data"].items() if name not in ("batch", "workers")}
+    # the number of devices changes no result, but for rounding
+    own["trainer"] = {name: cfg.trainer[name] for name in ("steps", "gradient_clip", "precision", "ema")}
     key = digest(own, weights=weights_of(cfg, "base", "promptnet"), code=code_digest(PACKAGE, LEARNING))
-    print(cfg.world.notice, flush=True)
+    if is_follower():  # the first process of this training holds the run; the others only learn
+        run = Run(run_folder(cfg.runs, "train", key))
+        if not run.complete:
+            pretrain(cfg, run, key)
+        return run
     about: dict[str, Any] = {"group": f"{cfg.world.name}-pretrain", "tags": [cfg.world.name, "pretrain"]}
     with open_run(cfg.runs, "train", settings, key, logger=plain(cfg.logger), **about) as run:
         if not run.complete:
-            pretrain(cfg, run)
+            promptnet, validation = pretrain(cfg, run, key)
+            promptnet.save(run.path("promptnet"))
+            run.keep("checkpoint", run.path("promptnet"))
+            run.finish({"validation": validation, "steps": cfg.trainer.steps})
     return run
 
 
-def pretrain(cfg: DictConfig, run: Run) -> None:
+def pretrain(cfg: DictConfig, run: Run, key: str):
+    """(PromptNet, validation), after the last step."""
     base = build(cfg.base)
     torch.manual_seed(cfg.seed)
     promptnet = build(cfg.promptnet)(
@@ -46,30 +64,36 @@ def pretrain(cfg: DictConfig, run: Run) -> None:
         vision_width=base.image_encoder.config.hidden_size,
         text_width=base.text_encoder.config.hidden_size,
     )
-    module = build(cfg.learning)(base=base, promptnet=promptnet, seed=cfg.seed)
     data = build(cfg.data)
+    if isinstance(data.train, LatentCache):
+        data.train.check(encoders_digest(base))
     validation = build(cfg.trainer)(
-        module,
+        build(cfg.learning)(base=base, promptnet=promptnet, seed=cfg.seed),
         data,
         folder=run.folder,
+        experiment=key,
         log=run.log,
         show=preview(cfg, run, base, promptnet, data),
         resume=cfg.resume,
+        seed=cfg.seed,
     )
-    promptnet.save(run.path("promptnet"))
-    run.keep("checkpoint", run.path("promptnet"))
-    run.finish({"validation": validation, "steps": cfg.trainer.steps})
+    return promptnet, validation
 
 
 def preview(cfg: DictConfig, run: Run, base, promptnet, data) -> Callable[[int], None]:
     """Saves what PromptNet makes of the first validation photos: photo, then "a photo of S*" with two seeds."""
-    photos = torch.stack([data.validation[index] for index in range(6)])
+    if cfg.preview is None:
+        return lambda step: None
+    items = [data.validation[index] for index in range(min(6, len(data.validation)))]
+    if not all("image" in item for item in items):
+        raise ValueError("a preview needs photos, and data.validation holds their encodings alone: set preview=null")
+    photos = [item["image"] for item in items]
     sampler: Sampler = build(cfg.preview)
 
     def show(step: int) -> None:
         rows = []
-        for photo in photos.to(next(promptnet.parameters()).device):
-            person = Personal(Tuned(base, promptnet), photo[None], sampler, None)
+        for photo in photos:
+            person = Personal(Tuned(base, promptnet), photo[None].to(promptnet.conv_in.weight.device), sampler, None)
             rows.append([to_picture(x.cpu()) for x in (photo, *person(cfg.learning.prompt, [0, 1]))])
         save_png(run.path(f"images/step-{step:07d}.png"), image_grid(rows), {"step": step})
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, check_needs, command, plain, portable
+from src.entry import PACKAGE, command, plain, portable
+from src.preflight import check_needs
 from src.results import tables
 from src.results.digests import code_digest, digest
 from src.results.runs import open_run

@@ -105,7 +105,12 @@ def test_personalise_takes_several_photos(run):
 
 
 def test_pretraining_runs_and_goes_on(run, tmp_path):
-    short = ["+experiment=tiny_pretrain", "data.batch=2", "trainer.validate_every=2", "trainer.checkpoint_every=2"]
+    short = [
+        "+experiment=tiny_pretrain",
+        "data.total_batch=2",
+        "trainer.validate_every=2",
+        "trainer.checkpoint_every=2",
+    ]
     short += ["trainer.validation_batches=1", "logger.mode=disabled", "preview.steps=1", "trainer.steps=2"]
     status, _, complaint = run(train, *short)
     assert status == 0, complaint

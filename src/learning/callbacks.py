@@ -6,10 +6,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers.logger import Logger
+from pytorch_lightning.utilities import rank_zero_only
 
 
 class RowLogger(Logger):
-    """Hands every row of metrics to `write`."""
+    """Hands every row of metrics to `write`, in the first process alone."""
 
     def __init__(self, write: Callable[[Mapping[str, Any]], None]):
         super().__init__()
@@ -26,17 +27,18 @@ class RowLogger(Logger):
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """The run's folder holds the configuration already."""
 
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         values = {name: float(value) for name, value in metrics.items() if name != "epoch"}
         self.write({"step": step, **values})
 
 
 class Preview(pl.Callback):
-    """Calls `show(step)` at the end of every validation."""
+    """Calls `show(step)` at the end of every validation, in the first process, while averaged weights are in place."""
 
     def __init__(self, show: Callable[[int], None]):
         self.show = show
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.sanity_checking:
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero and not trainer.sanity_checking:
             self.show(trainer.global_step)

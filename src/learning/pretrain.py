@@ -12,6 +12,7 @@ from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 
 Draws = Mapping[str, Tensor]
+THIRDS = ("low", "middle", "high")
 
 
 def slot_draws(
@@ -32,17 +33,25 @@ def slot_draws(
     for slot in slots:
         generator = torch.Generator().manual_seed((seed * 1_000_003 + step) * 4_099 + slot)
         edge = num_timesteps // 3
-        low = torch.rand((), generator=generator) < low_third
+        low = torch.rand((), generator=generator, dtype=torch.float32) < low_third
         first, last = (0, edge) if low else (edge, num_timesteps)
         t = torch.randint(first, last, (), generator=generator)
-        rows.append((t, *torch.randn(3, *latent_shape, generator=generator)))
+        rows.append((t, *torch.randn(3, *latent_shape, generator=generator, dtype=torch.float32)))
     t, eps, z_reference, z_target = (torch.stack(column) for column in zip(*rows, strict=True))
     return {"t": t, "eps": eps, "z_reference": z_reference, "z_target": z_target}
 
 
 @torch.no_grad()
 def encode_photos(base: TextToImage, photos: Tensor) -> dict[str, Tensor]:
-    """What the frozen encoders make of photos [P, 3, H, W] in [-1, 1]: posterior mean and std [P, C, h, w], vision."""
+    """What the frozen encoders make of photos [P, 3, H, W] in [-1, 1]: posterior mean and std [P, C, h, w], vision.
+
+    Raises ValueError for photos of another size than the base draws.
+    """
+    if tuple(photos.shape[-2:]) != (base.image_size, base.image_size):
+        raise ValueError(
+            f"photos of {photos.shape[-2]}x{photos.shape[-1]} px do not fit a base of {base.image_size} px: "
+            f"set data.train.size={base.image_size} and data.validation.size={base.image_size}"
+        )
     mean, std = base.posterior(photos)
     return {"mean": mean, "std": std, "vision": base.see(photos)}
 
@@ -63,15 +72,28 @@ def personal_noise_prediction(
     return base.predict_noise(x_t, draws["t"], text), pseudo
 
 
-def by_thirds(eps_prediction: Tensor, eps: Tensor, t: Tensor, num_timesteps: int) -> dict[str, Tensor]:
-    """The loss in each third of the noise range that the batch visits."""
-    third = 3 * t // num_timesteps
-    names = ("low", "middle", "high")
-    return {
-        f"loss_{name}_noise": denoising_loss(eps_prediction[third == k], eps[third == k]).detach()
-        for k, name in enumerate(names)
-        if (third == k).any()
-    }
+def by_thirds(losses: Tensor, t: Tensor, num_timesteps: int) -> Tensor:
+    """Sum and number [3, 2] of the losses [B] in each third of the noise range."""
+    third = torch.nn.functional.one_hot(3 * t // num_timesteps, 3).to(losses)  # [B, 3]
+    return torch.stack([third.T @ losses, third.sum(0)], dim=1)
+
+
+def named_thirds(sums: Tensor) -> dict[str, float]:
+    """The mean loss over all, and in each third of the noise range that was visited; sums as of `by_thirds`."""
+    total, count = sums.sum(0).tolist()
+    thirds = {name: row for name, row in zip(THIRDS, sums.tolist(), strict=True) if row[1]}
+    return {"loss": total / count, **{f"loss_{name}_noise": row[0] / row[1] for name, row in thirds.items()}}
+
+
+def check_architecture(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raise ValueError, naming the first tensor, unless a checkpoint's weights have these names and shapes."""
+    shapes = [{name: tuple(tensor.shape) for name, tensor in weights.items()} for weights in (found, expected)]
+    wrong = sorted(name for name in shapes[0].keys() | shapes[1].keys() if shapes[0].get(name) != shapes[1].get(name))
+    if wrong:
+        raise ValueError(
+            f"the checkpoint is of another architecture: {len(wrong)} tensors differ, first {wrong[0]} "
+            f"({shapes[0].get(wrong[0])}, here {shapes[1].get(wrong[0])}); move it away to begin anew"
+        )
 
 
 class PretrainPromptNet(pl.LightningModule):
@@ -83,57 +105,108 @@ class PretrainPromptNet(pl.LightningModule):
         base: TextToImage,
         promptnet: PromptNet,
         optimizer: Callable[[Any], torch.optim.Optimizer],
+        scheduler: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler] | None = None,
         prompt: str = "a photo of S*",
         penalty: float = 0.0,
         low_third: float = 1 / 3,
         gradient_checkpointing: bool = False,
         seed: int = 0,
     ):
-        """penalty: lambda of the optional lambda |S*|^2, for the regularisation study alone; must be 0 or more."""
+        """penalty: lambda of the optional lambda |S*|^2, for the regularisation study alone; must be 0 or more.
+
+        scheduler: of the learning rate, stepped after every optimiser step; None: constant, as in the paper.
+        gradient_checkpointing: of PromptNet and of the frozen U-Net, through which the gradients pass.
+        """
         super().__init__()
         if penalty < 0:
             raise ValueError(f"penalty ({penalty}) must be 0 or more")
-        self._frozen = [base]  # in a list: no submodule, neither moved into checkpoints nor set to train mode
-        self.promptnet, self.optimizer, self.prompt = promptnet, optimizer, prompt
+        # in a function: no submodule, so neither in checkpoints nor in train mode, nor copied for the average
+        self._frozen = lambda: base
+        self.promptnet, self.optimizer, self.scheduler, self.prompt = promptnet, optimizer, scheduler, prompt
         self.promptnet.gradient_checkpointing = gradient_checkpointing
+        if gradient_checkpointing:
+            base.unet.enable_gradient_checkpointing()
         self.penalty, self.low_third, self.seed = penalty, low_third, seed
+        self._losses: list[tuple[Tensor, Tensor]] = []  # numbers and losses of the photos of the step at hand
+        self._sums = torch.zeros(3, 2)
 
     @property
     def base(self) -> TextToImage:
-        return self._frozen[0]
+        return self._frozen()
 
     def setup(self, stage: str) -> None:
         self.base.to(self.device)
 
-    def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
-        first = self.global_rank * len(batch)
-        draws = self._draws(self.seed, self.global_step, range(first, first + len(batch)), batch.device)
-        photos = encode_photos(self.base, batch)
-        predicted, pseudo = personal_noise_prediction(self.base, self.promptnet, photos, photos, draws, self.prompt)
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        check_architecture(checkpoint["state_dict"], self.state_dict())
+
+    def training_step(self, batch: Mapping[str, Tensor], batch_index: int) -> Tensor:
+        predicted, pseudo, draws = self._predict(batch, self.seed, self.global_step, self.low_third)
         loss = denoising_loss(predicted, draws["eps"])
-        self.log("train/loss", loss.detach(), prog_bar=True)
-        self.log("train/pseudo_square", pseudo.square().mean().detach())
-        for name, value in self._by_thirds(predicted, draws).items():
-            self.log(f"train/{name}", value)
+        losses = _each(predicted.detach(), draws["eps"])
+        self._losses.append((batch["id"], losses))
+        self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=True)
+        self.log("train/pseudo_square", pseudo.square().mean().detach(), rank_zero_only=True)
+        self._log_all("train", by_thirds(losses, draws["t"], len(self.base.alpha_bar)), rank_zero_only=True)
         return loss + self.penalty * pseudo.square().mean()
 
-    def validation_step(self, batch: Tensor, batch_index: int) -> None:
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clips the norm of all gradients, which are the same on every device; a step that is not finite stops all."""
+        most = float("inf") if gradient_clip_val is None else gradient_clip_val
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), most)
+        numbers, losses = (torch.cat(column) for column in zip(*self._losses, strict=True))
+        self._losses.clear()
+        if not bool(norm.isfinite() & self.all_gather(losses).isfinite().all()):
+            raise ValueError(self._not_finite(self.all_gather(numbers).flatten(), self.all_gather(losses).flatten()))
+
+    def _not_finite(self, numbers: Tensor, losses: Tensor) -> str:
+        bad = numbers[~losses.isfinite()]
+        what = (
+            f"the loss of photos {self._names(bad)}" if len(bad) else f"the gradient of photos {self._names(numbers)}"
+        )
+        return (
+            f"{what} is not finite at step {self.global_step + 1}: that step was not taken, and the last checkpoint is "
+            f"good; look at these photos, or lower learning.optimizer.lr"
+        )
+
+    def _names(self, numbers: Tensor) -> str:
+        return ", ".join(self.trainer.datamodule.names(numbers.tolist()))  # type: ignore[attr-defined]
+
+    def validation_step(self, batch: Mapping[str, Tensor], batch_index: int) -> None:
         """The same draws at every validation, over the whole noise range."""
-        draws = self._draws(self.seed + 1, batch_index, range(len(batch)), batch.device, low_third=1 / 3)
-        photos = encode_photos(self.base, batch)
-        predicted, _ = personal_noise_prediction(self.base, self.promptnet, photos, photos, draws, self.prompt)
-        self.log("val/loss", denoising_loss(predicted, draws["eps"]), batch_size=len(batch))
-        for name, value in self._by_thirds(predicted, draws).items():
-            self.log(f"val/{name}", value, batch_size=len(batch))
+        predicted, _, draws = self._predict(batch, self.seed + 1, 0, 1 / 3)
+        losses = _each(predicted, draws["eps"])
+        self._sums = self._sums.to(losses) + by_thirds(losses, draws["t"], len(self.base.alpha_bar))
 
-    def _draws(self, seed: int, step: int, slots: Sequence[int], device: torch.device, **options: float) -> Draws:
-        low_third = options.get("low_third", self.low_third)
-        steps = len(self.base.alpha_bar)
+    def on_validation_epoch_end(self) -> None:
+        self._log_all("val", self.trainer.strategy.reduce(self._sums, reduce_op="sum"))
+        self._sums = torch.zeros(3, 2)
+
+    def _predict(
+        self, batch: Mapping[str, Tensor], seed: int, step: int, low_third: float
+    ) -> tuple[Tensor, Tensor, Draws]:
+        """eps predicted, S*, and the draws, for a batch of photos or of cached encodings."""
+        cached = {name: batch[name] for name in ("mean", "std", "vision") if name in batch}
+        photos = cached or encode_photos(self.base, batch["image"])
+        steps, slots = len(self.base.alpha_bar), batch["slot"].tolist()
         draws = slot_draws(seed, step, slots, self.base.latent_shape, num_timesteps=steps, low_third=low_third)
-        return {name: value.to(device) for name, value in draws.items()}
+        draws = {name: value.to(self.device) for name, value in draws.items()}
+        return *personal_noise_prediction(self.base, self.promptnet, photos, photos, draws, self.prompt), draws
 
-    def _by_thirds(self, predicted: Tensor, draws: Draws) -> dict[str, Tensor]:
-        return by_thirds(predicted, draws["eps"], draws["t"], len(self.base.alpha_bar))
+    def _log_all(self, what: str, sums: Tensor, **options: Any) -> None:
+        for name, value in named_thirds(sums).items():
+            if (what, name) != ("train", "loss"):
+                self.log(f"{what}/{name}", value, batch_size=1, **options)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return self.optimizer(self.promptnet.parameters())
+    def configure_optimizers(self) -> Any:
+        optimizer = self.optimizer(self.promptnet.parameters())
+        if self.scheduler is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"}}
+
+
+def _each(predicted: Tensor, eps: Tensor) -> Tensor:
+    """The loss of every photo [B]."""
+    return (predicted - eps.to(predicted)).square().flatten(1).mean(1)

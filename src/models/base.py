@@ -21,6 +21,7 @@ transformers_logging.disable_progress_bar()  # one bar for each of five parts te
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 VOCABULARY = "vocabulary.txt"
+DTYPES = ("float32", "float16", "bfloat16", "float64")
 # what a whole CLIP model holds beside its image encoder
 OTHER_HALF = ("text_model.", "text_projection.", "visual_projection.", "logit_scale")
 
@@ -28,7 +29,8 @@ OTHER_HALF = ("text_model.", "text_projection.", "visual_projection.", "logit_sc
 class TextToImage(nn.Module):
     """A latent diffusion model with a CLIP image encoder beside it; all parts are frozen and in eval mode.
 
-    The parts may be in half precision: what goes into one is cast to its dtype, what comes out of one is float32.
+    The parts may be in half precision: what goes into one is cast to its dtype, what comes out of one is float32
+    (float64 where the part is).
     alpha_bar: [T], the training noise schedule. prediction_type: "epsilon" or "v_prediction".
     final_alpha_bar: signal level after the last step; None: alpha_bar[0], as in Stable Diffusion.
     steps_offset: of the "leading" timesteps. known_words: the words that prompts may use; None: any.
@@ -87,7 +89,7 @@ class TextToImage(nn.Module):
         """Mean and standard deviation [B, C, h, w] of the scaled latents of images [B, 3, H, W], [-1, 1]."""
         distribution = self.vae.encode(image.to(self.vae.dtype)).latent_dist
         scale = self.vae.config.scaling_factor
-        return distribution.mean.float() * scale, distribution.std.float() * scale
+        return _wide(distribution.mean) * scale, _wide(distribution.std) * scale
 
     def encode(self, image: Tensor, randn_like: RandnLike | None = None) -> Tensor:
         """Scaled latents [B, C, h, w] of images [B, 3, H, W] in [-1, 1]: posterior mean, or a sample."""
@@ -97,16 +99,16 @@ class TextToImage(nn.Module):
     def decode(self, latents: Tensor) -> Tensor:
         """Images [B, 3, H, W], clamped to [-1, 1], of scaled latents [B, C, h, w]."""
         scaled = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
-        return self.vae.decode(scaled).sample.float().clamp(-1, 1)
+        return _wide(self.vae.decode(scaled).sample).clamp(-1, 1)
 
     def see(self, image: Tensor) -> Tensor:
         """All tokens [B, N, Dv] of the image encoder before its last norm; image [B, 3, H, W] in [-1, 1]."""
-        size, image = int(self.image_encoder.config.image_size), image.float()  # type: ignore[arg-type]
+        size, image = int(self.image_encoder.config.image_size), _wide(image)  # type: ignore[arg-type]
         if tuple(image.shape[-2:]) != (size, size):
             image = F.interpolate(image, (size, size), mode="bicubic", align_corners=False, antialias=True)
         mean, std = (torch.tensor(value).to(image).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
         pixels = ((image + 1) / 2 - mean) / std
-        return self.image_encoder(pixels.to(self.image_encoder.dtype)).last_hidden_state.float()
+        return _wide(self.image_encoder(pixels.to(self.image_encoder.dtype)).last_hidden_state)
 
     def text(
         self,
@@ -116,7 +118,7 @@ class TextToImage(nn.Module):
         pad: bool = True,
     ) -> Tensor:
         """The text state [B, L, D]; see src.models.prompts.encode."""
-        return prompts_module.encode(self.text_encoder, self.tokenizer, prompts, pseudo, gamma, pad).float()
+        return _wide(prompts_module.encode(self.text_encoder, self.tokenizer, prompts, pseudo, gamma, pad))
 
     def predict_noise(self, x_t: Tensor, t: int | Tensor, text: Tensor, mask: Tensor | None = None) -> Tensor:
         """eps [B, C, h, w] in x_t under a text state [B, L, D]; a velocity prediction is converted.
@@ -125,10 +127,10 @@ class TextToImage(nn.Module):
         """
         dtype = self.unet.dtype
         seen, text = x_t.to(dtype), text.to(dtype)
-        prediction = self.unet(seen, t, encoder_hidden_states=text, encoder_attention_mask=mask).sample.float()
+        prediction = _wide(self.unet(seen, t, encoder_hidden_states=text, encoder_attention_mask=mask).sample)
         if self.prediction_type == "epsilon":
             return prediction
-        return v_to_eps(prediction, x_t.float(), t, self.noise_levels)
+        return v_to_eps(prediction, _wide(x_t), t, self.noise_levels)
 
 
 def load_base(
@@ -141,18 +143,17 @@ def load_base(
 
     folder_or_hub_id: a local folder, or "owner/name" on the Hugging Face hub, which is downloaded.
     image_encoder: folder or hub id of a CLIP model; None: the pipeline's own image_encoder/.
-    dtype: of the weights in memory, "float32", "float16" or "bfloat16", however they are stored.
+    dtype: of the weights in memory, "float32", "float16", "bfloat16" or "float64", however they are stored.
     sha256: digests of local files by their path in the folder; checked before anything is read.
     A file vocabulary.txt in the folder lists the words that prompts may use.
     Raises FileNotFoundError for a folder that is missing, OSError for a part that cannot be read, and
     ValueError for weights that lack a tensor, hold a foreign one or have another digest.
     """
-    if dtype not in ("float32", "float16", "bfloat16"):
-        raise ValueError(f'dtype ({dtype!r}) must be "float32", "float16" or "bfloat16"')
+    torch_dtype = dtype_of(dtype)
     folder = Path(folder_or_hub_id)
     _check_source(folder_or_hub_id)
     check_sha256(folder, sha256 or {})
-    source, torch_dtype = str(folder_or_hub_id), getattr(torch, dtype)
+    source = str(folder_or_hub_id)
     seer = (source, "image_encoder") if image_encoder is None else (str(image_encoder), "")
     scheduler = _read_part(DDIMScheduler, source, "scheduler")
     words = (folder / VOCABULARY).read_text().split() if (folder / VOCABULARY).is_file() else None
@@ -168,6 +169,18 @@ def load_base(
         steps_offset=scheduler.config.steps_offset,
         known_words=words,
     )
+
+
+def dtype_of(name: str) -> torch.dtype:
+    """ "float32", "float16", "bfloat16" or "float64" as torch's own; ValueError for another."""
+    if name not in DTYPES:
+        raise ValueError(f"dtype ({name!r}) must be one of {', '.join(DTYPES)}")
+    return getattr(torch, name)
+
+
+def _wide(value: Tensor) -> Tensor:
+    """In float32, or in float64 if it is."""
+    return value.to(torch.promote_types(value.dtype, torch.float32))
 
 
 def check_sha256(folder: Path, digests: Mapping[str, str]) -> None:

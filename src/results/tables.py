@@ -58,7 +58,10 @@ def comparison_table(
             rows += [_row(primary, family, label, "normalised", pair, seed, notes, margin)] if primary else []
         single = [_row(sides, family, judge, judge, pair, seed, notes) for judge in judges]
         rows += _corrected(single, {judge: f"{judge}{_marks(judge, selecting, towers)}" for judge in judges})
-        rows.append(_row(sides, family, "face found (share of images)", "face_found", pair, seed, notes))
+        if any("face_found" in row for row in full):
+            rows.append(_row(sides, family, "face found (share of images)", "face_found", pair, seed, notes))
+    if not rows:
+        notes["no judge scored these images: look at the grid, or name judges (conf/judges)"] = None
     return Table(rows, [*notes, *_closing(full, selecting, towers)])
 
 

@@ -79,3 +79,28 @@ def test_gradients_pass_a_half_precision_base_into_a_float32_promptnet(tiny_base
         gradients.append(torch.cat([p.grad.flatten() for p in promptnet.parameters()]))
     assert gradients[1].dtype == torch.float32
     assert torch.cosine_similarity(*gradients, dim=0) > 0.9
+
+
+@torch.no_grad()
+def test_the_fusion_stage_of_a_velocity_base_moves_by_the_noise_that_its_velocities_mean(tiny_base, photo):
+    """Stable Diffusion 2 at 768 px predicts v = signal eps - noise x_0, so eps = signal v + noise x_t."""
+    promptnet, velocity_base = new_promptnet(tiny_base), copy.copy(tiny_base)
+    velocity_base.prediction_type = "v_prediction"
+    raw = PersonalNoise(tiny_base, promptnet, photo)  # what the U-Net says, taken as it is
+    schedule = tiny_base.schedule(3)
+
+    def by_hand(x, t, conditions):
+        level = float(tiny_base.alpha_bar[int(t)])
+        return [level**0.5 * v + (1 - level) ** 0.5 * x for v in raw(x, t, conditions)]
+
+    def sampled(noise):
+        randn_like = seeded_randn_like([3])
+        x = randn_like(torch.empty(1, *tiny_base.latent_shape))
+        joint, text = Condition(PROMPT, 0, gamma=0.6), Condition("a photo of a person wearing a red hat")
+        settings = {"fusion_steps": 2, "fusion_eta": 1.0, "eta": 0.0, "randn_like": randn_like}
+        terms = {"joint": [(joint, 3.0)], "separate": [(Condition(PROMPT, 0), 2.0), (text, 1.5)]}
+        return fusion_sample(noise, x, schedule, **terms, **settings)
+
+    found = sampled(PersonalNoise(velocity_base, promptnet, photo))
+    torch.testing.assert_close(found, sampled(by_hand), rtol=1e-4, atol=1e-4)
+    assert (found - sampled(raw)).abs().max() > 0.1

@@ -1,0 +1,48 @@
+"""Evaluation photos of real people: a folder of the user's, with a note that says that they agreed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from src.data.photos import SUFFIXES, read_photos
+
+CONSENT = "CONSENT.txt"
+
+
+def people(folder: str | Path) -> list[str]:
+    """The people of a folder by name: each is one photo (its name without suffix), or a folder of photos.
+
+    Raises FileNotFoundError for a folder without people or without the note, ValueError for an empty note and for
+    two people of one name.
+    """
+    folder = Path(folder)
+    note = folder / CONSENT
+    if not note.is_file():
+        raise FileNotFoundError(f"{note} is missing: write into it who is shown, and that and when they agreed to this")
+    if not note.read_text(encoding="utf-8").strip():
+        raise ValueError(f"{note} is empty: write into it who is shown, and that and when they agreed to this")
+    names = sorted(path.stem if path.is_file() else path.name for path in folder.iterdir() if _photos(path))
+    if not names:
+        raise FileNotFoundError(f"no people in {folder}: put a photo, or a folder of photos, of each person there")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{folder} has more than one person called {twice[0]!r}: rename one, or make it one folder")
+    return names
+
+
+def reference(person: str, prompts: Sequence[str], *, folder: str | Path, size: int) -> Tensor:
+    """The photos [P, 3, size, size] in [-1, 1] of a person of the folder.
+
+    prompts: of the study; that the photos show nothing of what they ask for is up to whoever chose them.
+    """
+    own = [photo for path in Path(folder).iterdir() if person in (path.name, path.stem) for photo in _photos(path)]
+    if not own:
+        raise FileNotFoundError(f"there is no person {person!r} in {folder}")
+    return read_photos(own, size)
+
+
+def _photos(path: Path) -> list[Path]:
+    """The photos that stand for one person: a file itself, or all files of a folder."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [file for file in files if file.suffix.lower() in SUFFIXES]

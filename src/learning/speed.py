@@ -1,0 +1,166 @@
+"""How fast a training step is, part by part, and against the bare forward and backward of the same modules."""
+
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from src.data.datamodule import Photos
+from src.diffusion import add_noise, denoising_loss
+from src.learning.pretrain import Draws, PretrainPromptNet, slot_draws
+from src.learning.trainer import train
+
+Batch = Mapping[str, Tensor]  # image, or mean, std and vision
+
+
+class _Clock:
+    """Seconds by part; on a GPU what was queued is waited for."""
+
+    def __init__(self, device: torch.device):
+        self.device, self.seconds = device, dict[str, float]()
+        self._last = self._now()
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def lap(self, part: str) -> None:
+        now = self._now()
+        self.seconds[part] = self.seconds.get(part, 0.0) + now - self._last
+        self._last = now
+
+
+def bare_step(module: PretrainPromptNet, batch: Batch, draws: Draws) -> dict[str, float]:
+    """One forward and backward without anything around it: seconds by part, in their order.
+
+    The gradient passes the U-Net, then the text encoder, then PromptNet, so each one's arrival ends a part.
+    """
+    base, promptnet = module.base, module.promptnet
+    promptnet.zero_grad(set_to_none=True)
+    clock = _Clock(module.device)
+    if "image" in batch:
+        with torch.no_grad():
+            mean, std = base.posterior(batch["image"])
+            clock.lap("VAE")
+            vision = base.see(batch["image"])
+            clock.lap("vision encoder")
+    else:
+        mean, std, vision = batch["mean"], batch["std"], batch["vision"]
+    x_ref, x_0 = (mean + std * draws[name] for name in ("z_reference", "z_target"))
+    x_t = add_noise(x_0, draws["eps"], draws["t"], base.noise_levels)
+    pseudo = promptnet(x_t, draws["t"], x_ref, vision)
+    clock.lap("PromptNet forward")
+    text = base.text([module.prompt] * len(x_t), pseudo, pad=False)
+    clock.lap("text encoder forward")
+    predicted = base.predict_noise(x_t, draws["t"], text)
+    clock.lap("U-Net forward")
+    text.register_hook(lambda gradient: clock.lap("U-Net backward"))
+    pseudo.register_hook(lambda gradient: clock.lap("text encoder backward"))
+    denoising_loss(predicted, draws["eps"]).backward()
+    clock.lap("PromptNet backward")
+    return clock.seconds
+
+
+class _Watched(Dataset[Any]):
+    """The same few items at every step; `starts` are the times at which a step asked for the first of them."""
+
+    def __init__(self, items: Sequence[Any]):
+        self.items, self.starts, self._reads = items, list[float](), 0
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        if self._reads % len(self.items) == 0:
+            self.starts.append(time.perf_counter())
+        self._reads += 1
+        return self.items[index]
+
+
+def training_seconds(module: PretrainPromptNet, items: Sequence[Any], steps: int, **settings: Any) -> list[float]:
+    """Seconds of each step of the real training on these items, all in one batch; the first two are left out.
+
+    settings: as of src.learning.trainer.train. What is between two steps (loading, logging) is counted.
+    """
+    watched = _Watched(items)
+    data = Photos(train=watched, validation=list(items)[:1], total_batch=len(items), batch=len(items))  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory() as folder:
+        train(
+            module,
+            data,
+            folder=Path(folder),
+            experiment="bench",
+            steps=steps + 3,
+            checkpoint_every=steps + 3,
+            validate_every=steps + 3,
+            log=lambda row: None,
+            show=lambda step: None,
+            **settings,
+        )
+    return [later - earlier for earlier, later in zip(watched.starts[2:], watched.starts[3 : steps + 3], strict=False)]
+
+
+@contextmanager
+def _as_trained(module: PretrainPromptNet, precision: str) -> Iterator[None]:
+    device = next(module.base.parameters()).device
+    module.to(device).train()
+    cast: AbstractContextManager[Any] = (
+        torch.autocast(device.type, torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
+    )
+    with cast:
+        yield
+
+
+def bare_seconds(module: PretrainPromptNet, items: Sequence[Any], steps: int, precision: str) -> list[dict[str, float]]:
+    """`bare_step` on the batch of these items, after one that is not counted."""
+    base = module.base
+    device = next(base.parameters()).device
+    batch = {name: torch.stack([item[name] for item in items]).to(device) for name in items[0]}
+    with _as_trained(module, precision):
+        found = []
+        for step in range(steps + 1):
+            draws = slot_draws(
+                0, step, range(len(items)), base.latent_shape, num_timesteps=len(base.alpha_bar), low_third=1 / 3
+            )
+            found.append(bare_step(module, batch, {name: value.to(device) for name, value in draws.items()}))
+    return found[1:]
+
+
+def measure(
+    build: Callable[[], PretrainPromptNet], items: Sequence[Any], *, steps: int, precision: str, **settings: Any
+) -> dict[str, Any]:
+    """Images a second, the share of each part of the bare step, peak memory, and the ratio of training to bare step.
+
+    build: a new module on the device of the training. items: photos [3, H, W], or rows of a latent cache.
+    The bare step is measured before and after the training: the machine may have got slower.
+    """
+    module = build()
+    before = bare_seconds(module, items, steps, precision)
+    seconds = training_seconds(module, items, steps, precision=precision, **settings)
+    bare = [*before, *bare_seconds(module, items, steps, precision)]
+    whole = median(sum(parts.values()) for parts in bare)
+    shares = {part: median(parts[part] for parts in bare) / whole for part in bare[0]}
+    return {
+        "images_per_second": len(items) / median(seconds),
+        "step_seconds": median(seconds),
+        "bare_seconds": whole,
+        "ratio": median(seconds) / whole,
+        "shares": shares,
+        "peak_gib": peak_memory() / 2**30,
+    }
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has held: of the GPU if there is one, else of the machine."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
