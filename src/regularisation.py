@@ -19,7 +19,8 @@ from src.train import trained_promptnet
 def main(cfg: DictConfig) -> None:
     check_needs(cfg, "ablate")
     early = continued(cfg, steps=cfg.early_steps)
-    rows, weights = [], {}
+    rows: list[dict[str, Any]] = []
+    weights: dict[str, str] = {}
     for penalty in plain(cfg.penalties):
         start = ["promptnet=continued", f"promptnet.folder={early.path('promptnet')}"]
         promptnet = continued(cfg, f"learning.penalty={penalty}", *start, steps=cfg.further_steps).path("promptnet")
