@@ -71,7 +71,7 @@ def run(monkeypatch, capsys):
     return typed_in
 
 
-PAPER = ["+experiment=ffhq_pretrain", "base=sd2_random", "trainer=sd2_cpu", "data.total_batch=1", "preview=null"]
+PAPER = ["+experiment=ffhq_pretrain", "base=sd2_random", "trainer=sd2_cpu", "data.total_batch=1", "data.workers=0"]
 
 
 def started(overrides, **options):
@@ -182,7 +182,7 @@ def test_the_same_command_goes_on_where_it_was_killed_or_stopped(typed, tmp_path
 def test_stable_diffusion_2_itself_trains_at_512_px_in_20_gigabytes(typed, tmp_path):
     """The documented command, about four minutes on two cores: the paper's architecture with random weights."""
     photos = next(value for value in typed() if value.startswith("data.train.folder="))
-    child = started([*PAPER, photos, f"runs={tmp_path / 'runs'}", "logger=disabled"])
+    child = started([*PAPER, "preview=null", photos, f"runs={tmp_path / 'runs'}", "logger=disabled"])
     said = child.stdout.read().decode()
     _, status, usage = os.wait4(child.pid, 0)
     assert status == 0, said
