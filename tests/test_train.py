@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from src import train
+from src import bench, train
 from src.learning.checkpoints import AtomicCheckpoints, checkpoints_in
 from src.models.promptnet import PromptNet
 from tests.conftest import write_base
@@ -69,6 +69,9 @@ def run(monkeypatch, capsys):
         return status, out, err.strip().splitlines()[-1] if err.strip() else ""
 
     return typed_in
+
+
+PAPER = ["+experiment=ffhq_pretrain", "base=sd2_random", "trainer=sd2_cpu", "data.total_batch=1", "data.workers=0"]
 
 
 def started(overrides, **options):
@@ -173,3 +176,27 @@ def test_the_same_command_goes_on_where_it_was_killed_or_stopped(typed, tmp_path
         said = child.communicate(timeout=120)[0].decode()
         assert child.returncode == 0, said
     assert_same(last_checkpoint(broken), last_checkpoint(unbroken))
+
+
+@pytest.mark.slow
+def test_stable_diffusion_2_itself_trains_at_512_px_in_20_gigabytes(typed, tmp_path):
+    """The documented command, about four minutes on two cores: the paper's architecture with random weights."""
+    photos = next(value for value in typed() if value.startswith("data.train.folder="))
+    child = started([*PAPER, "preview=null", photos, f"runs={tmp_path / 'runs'}", "logger=disabled"])
+    said = child.stdout.read().decode()
+    _, status, usage = os.wait4(child.pid, 0)
+    assert status == 0, said
+    assert usage.ru_maxrss * 1024 < 20e9  # bytes
+    state = last_checkpoint(tmp_path / "runs")
+    assert state["global_step"] == 2
+    assert sum(value.numel() for name, value in state["state_dict"].items()) == 408_337_024
+
+
+def test_the_benchmark_reports_every_part(typed, monkeypatch, capsys):
+    values = [value for value in typed() if not value.startswith(("+experiment", "preview", "logger"))]
+    monkeypatch.setattr(sys, "argv", ["bench", "world=sd2", "steps=1", "cache=false", *values])
+    bench.main()
+    printed = capsys.readouterr().out
+    for part in ("images/s", "VAE", "vision encoder", "PromptNet forward", "text encoder forward", "U-Net backward"):
+        assert part in printed
+    assert re.search(r"peak memory \d+\.\d+ GiB\ntraining step / bare forward and backward: \d\.\d+", printed)

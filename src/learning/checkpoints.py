@@ -43,7 +43,8 @@ class _Hashed:
     """A file that is written, and the SHA-256 of what went into it."""
 
     def __init__(self, file: BinaryIO):
-        self.file, self.sha256, self.failure = file, hashlib.sha256(), None
+        self.file, self.sha256 = file, hashlib.sha256()
+        self.failure: OSError | None = None
 
     def write(self, data: Any) -> int:
         self.sha256.update(data)
@@ -72,7 +73,7 @@ class AtomicCheckpoints(CheckpointIO):
         with whole_file(path) as file:
             hashed = _Hashed(file)
             try:
-                torch.save({**checkpoint, "experiment": self.experiment}, hashed)
+                torch.save({**checkpoint, "experiment": self.experiment}, hashed)  # type: ignore[arg-type]
             except (RuntimeError, OSError) as error:
                 raise hashed.failure or error from error
             # before the checkpoint gets its name: one without its digest is never seen
@@ -115,8 +116,12 @@ def check_digest(path: Path) -> None:
 
 def random_state() -> dict[str, Any]:
     """The state of every global generator, as plain data and tensors."""
-    name, keys, *rest = np.random.get_state()
-    state = {"torch": torch.get_rng_state(), "python": random.getstate(), "numpy": [name, keys.tolist(), *rest]}
+    name, keys, *rest = np.random.get_state(legacy=True)
+    state = {
+        "torch": torch.get_rng_state(),
+        "python": random.getstate(),
+        "numpy": [name, np.asarray(keys).tolist(), *rest],
+    }
     return state | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from src.diffusion import denoising_loss
 from src.files import write_atomic
-from src.learning.pretrain import encode_photos, personal_noise_prediction, slot_draws
+from src.learning.pretrain import draws_for, encode_photos, personal_noise_prediction
 from src.models.base import TextToImage
 from src.models.personal import attention_projections
 from src.models.promptnet import PromptNet
@@ -90,15 +90,8 @@ class FinetuneOnPhoto(pl.LightningModule):
 
     def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
         base = self._tuned[0].base
-        draws = slot_draws(
-            self.seed,
-            self.global_step,
-            range(len(batch)),
-            base.latent_shape,
-            num_timesteps=len(base.alpha_bar),
-            low_third=self.low_third,
-        )
-        draws = {name: value.to(self.device) for name, value in draws.items()}
+        slots = range(len(batch))
+        draws = draws_for(base, self.seed, self.global_step, slots, low_third=self.low_third, device=self.device)
         reference, target = ({k: v.to(self.device)[own] for k, v in self.photos.items()} for own in batch.T)
         predicted, _ = personal_noise_prediction(base, self.promptnet, reference, target, draws, self.prompt)
         return denoising_loss(predicted, draws["eps"])

@@ -41,6 +41,15 @@ def slot_draws(
     return {"t": t, "eps": eps, "z_reference": z_reference, "z_target": z_target}
 
 
+def draws_for(
+    base: TextToImage, seed: int, step: int, slots: Sequence[int], *, low_third: float, device: torch.device
+) -> dict[str, Tensor]:
+    """`slot_draws` for the latents and timesteps of a base, on a device; the draws are the same on every device."""
+    steps = len(base.alpha_bar)
+    draws = slot_draws(seed, step, slots, base.latent_shape, num_timesteps=steps, low_third=low_third)
+    return {name: value.to(device) for name, value in draws.items()}
+
+
 @torch.no_grad()
 def encode_photos(base: TextToImage, photos: Tensor) -> dict[str, Tensor]:
     """What the frozen encoders make of photos [P, 3, H, W] in [-1, 1]: posterior mean and std [P, C, h, w], vision.
@@ -75,7 +84,7 @@ def personal_noise_prediction(
 def by_thirds(losses: Tensor, t: Tensor, num_timesteps: int) -> Tensor:
     """Sum and number [3, 2] of the losses [B] in each third of the noise range."""
     third = torch.nn.functional.one_hot(3 * t // num_timesteps, 3).to(losses)  # [B, 3]
-    return torch.stack([third.T @ losses, third.sum(0)], dim=1)
+    return torch.stack([(third * losses[:, None]).sum(0), third.sum(0)], dim=1)  # no matmul: it would be autocast
 
 
 def named_thirds(sums: Tensor) -> dict[str, float]:
@@ -94,6 +103,20 @@ def check_architecture(found: Mapping[str, Tensor], expected: Mapping[str, Tenso
             f"the checkpoint is of another architecture: {len(wrong)} tensors differ, first {wrong[0]} "
             f"({shapes[0].get(wrong[0])}, here {shapes[1].get(wrong[0])}); move it away to begin anew"
         )
+
+
+def check_finite(
+    norm: Tensor, numbers: Tensor, losses: Tensor, step: int, names: Callable[[Sequence[int]], Sequence[str]]
+) -> None:
+    """Raise ValueError, naming the photos, unless the gradient's norm and all losses [B] of photos [B] are finite."""
+    if bool(norm.isfinite() & losses.isfinite().all()):
+        return
+    bad = numbers[~losses.isfinite()]
+    listed = ", ".join(names((bad if len(bad) else numbers).tolist()))
+    raise ValueError(
+        f"the {'loss' if len(bad) else 'gradient'} of photos {listed} is not finite at step {step}: that step was not "
+        f"taken, and the last checkpoint is good; look at these photos, or lower learning.optimizer.lr"
+    )
 
 
 class PretrainPromptNet(pl.LightningModule):
@@ -156,23 +179,10 @@ class PretrainPromptNet(pl.LightningModule):
         """Clips the norm of all gradients, which are the same on every device; a step that is not finite stops all."""
         most = float("inf") if gradient_clip_val is None else gradient_clip_val
         norm = torch.nn.utils.clip_grad_norm_(self.parameters(), most)
-        numbers, losses = (torch.cat(column) for column in zip(*self._losses, strict=True))
+        seen = (self.all_gather(torch.cat(column)) for column in zip(*self._losses, strict=True))
+        numbers, losses = (value.flatten() for value in seen)  # type: ignore[union-attr]
         self._losses.clear()
-        if not bool(norm.isfinite() & self.all_gather(losses).isfinite().all()):
-            raise ValueError(self._not_finite(self.all_gather(numbers).flatten(), self.all_gather(losses).flatten()))
-
-    def _not_finite(self, numbers: Tensor, losses: Tensor) -> str:
-        bad = numbers[~losses.isfinite()]
-        what = (
-            f"the loss of photos {self._names(bad)}" if len(bad) else f"the gradient of photos {self._names(numbers)}"
-        )
-        return (
-            f"{what} is not finite at step {self.global_step + 1}: that step was not taken, and the last checkpoint is "
-            f"good; look at these photos, or lower learning.optimizer.lr"
-        )
-
-    def _names(self, numbers: Tensor) -> str:
-        return ", ".join(self.trainer.datamodule.names(numbers.tolist()))  # type: ignore[attr-defined]
+        check_finite(norm, numbers, losses, self.global_step + 1, self.trainer.datamodule.names)  # type: ignore[attr-defined]
 
     def validation_step(self, batch: Mapping[str, Tensor], batch_index: int) -> None:
         """The same draws at every validation, over the whole noise range."""
@@ -187,12 +197,10 @@ class PretrainPromptNet(pl.LightningModule):
     def _predict(
         self, batch: Mapping[str, Tensor], seed: int, step: int, low_third: float
     ) -> tuple[Tensor, Tensor, Draws]:
-        """eps predicted, S*, and the draws, for a batch of photos or of cached encodings."""
-        cached = {name: batch[name] for name in ("mean", "std", "vision") if name in batch}
-        photos = cached or encode_photos(self.base, batch["image"])
-        steps, slots = len(self.base.alpha_bar), batch["slot"].tolist()
-        draws = slot_draws(seed, step, slots, self.base.latent_shape, num_timesteps=steps, low_third=low_third)
-        draws = {name: value.to(self.device) for name, value in draws.items()}
+        """eps predicted, S*, and the draws."""
+        photos = encode_photos(self.base, batch["image"]) if "image" in batch else batch
+        slots = batch["slot"].tolist()
+        draws = draws_for(self.base, seed, step, slots, low_third=low_third, device=self.device)
         return *personal_noise_prediction(self.base, self.promptnet, photos, photos, draws, self.prompt), draws
 
     def _log_all(self, what: str, sums: Tensor, **options: Any) -> None:

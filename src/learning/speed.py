@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from src.data.datamodule import Photos
 from src.diffusion import add_noise, denoising_loss
-from src.learning.pretrain import Draws, PretrainPromptNet, slot_draws
+from src.learning.pretrain import Draws, PretrainPromptNet, draws_for
 from src.learning.trainer import train
 
 Batch = Mapping[str, Tensor]  # image, or mean, std and vision
@@ -122,16 +122,13 @@ def _as_trained(module: PretrainPromptNet, precision: str) -> Iterator[None]:
 
 def bare_seconds(module: PretrainPromptNet, items: Sequence[Any], steps: int, precision: str) -> list[dict[str, float]]:
     """`bare_step` on the batch of these items, after one that is not counted."""
-    base = module.base
-    device = next(base.parameters()).device
+    device = next(module.base.parameters()).device
     batch = {name: torch.stack([item[name] for item in items]).to(device) for name in items[0]}
     with _as_trained(module, precision):
         found = []
         for step in range(steps + 1):
-            draws = slot_draws(
-                0, step, range(len(items)), base.latent_shape, num_timesteps=len(base.alpha_bar), low_third=1 / 3
-            )
-            found.append(bare_step(module, batch, {name: value.to(device) for name, value in draws.items()}))
+            draws = draws_for(module.base, 0, step, range(len(items)), low_third=1 / 3, device=device)
+            found.append(bare_step(module, batch, draws))
     return found[1:]
 
 

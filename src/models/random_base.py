@@ -37,7 +37,7 @@ def random_base(
     steps = DDIMScheduler(**scheduler)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        parts = {name: network(name, config).to(dtype_of(dtype)) for name, config in configs.items()}
+        parts: dict[str, Any] = {name: network(name, config).to(dtype_of(dtype)) for name, config in configs.items()}
     return TextToImage(
         **parts,
         tokenizer=clip_tokenizer(pad_token),
@@ -66,7 +66,7 @@ def clip_tokenizer(pad_token: str) -> CLIPTokenizer:
         )
     lines = gzip.decompress(Path(origin).with_name(MERGES).read_bytes()).decode().split("\n")
     letters = _byte_letters()
-    merges = [tuple(line.split()) for line in lines[1 : VOCABULARY - 2 * len(letters) - 1]]
+    merges: Any = [tuple(line.split()) for line in lines[1 : VOCABULARY - 2 * len(letters) - 1]]
     pieces = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)]
     vocab = {piece: number for number, piece in enumerate([*pieces, "<|startoftext|>", "<|endoftext|>"])}
     return CLIPTokenizer(vocab=vocab, merges=merges, pad_token=pad_token, model_max_length=77)
