@@ -5,7 +5,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from src.data.photos import SUFFIXES, read_photos
+from src.data.photo_index import SUFFIXES
+from src.data.photos import read_photos
 
 CONSENT = "CONSENT.txt"
 

@@ -141,10 +141,10 @@ class PromptNet(nn.Module):
         """What `save` wrote, to be trained further on this base; errors as from_official, ValueError for one of another
         base's widths too."""
         net = cls.load(folder)
-        own = {"prompt_channel": text_width, "vision_width": vision_width}
-        own |= {"block_out_channels": list(unet.config.block_out_channels)}
-        for name, width in own.items():
-            found = net.config[name] if isinstance(width, int) else list(net.config[name])
+        widths: dict[str, Any] = {"prompt_channel": text_width, "vision_width": vision_width}
+        widths["block_out_channels"] = list(unet.config.block_out_channels)
+        for name, width in widths.items():
+            found = list(net.config[name]) if isinstance(width, list) else net.config[name]
             if found != width:
                 raise ValueError(f"{folder} holds a PromptNet of another base: its {name} is {found}, not {width}")
         return net
