@@ -216,9 +216,9 @@ def build_or_missing(node: Any, **more: Any) -> Any:
         raise
 
 
-def plain(cfg: Any) -> Any:
-    """Resolved plain data."""
-    return OmegaConf.to_container(cfg, resolve=True)
+def plain(node: Any) -> Any:
+    """Resolved plain data; what is no node (null, a number) stays as it is."""
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
 def portable(value: Any) -> Any:

@@ -13,14 +13,14 @@ from src.models.promptnet import PromptNet
 
 
 class Stack(TensorDataset):
-    """Photos as a data set of tensors, each with a name."""
+    """Photos as a data set, each with a name."""
 
     @property
     def names(self):
         return [f"photo-{number}.png" for number in range(len(self))]
 
     def __getitem__(self, index):
-        return super().__getitem__(index)[0]
+        return {"image": super().__getitem__(index)[0]}
 
 
 @pytest.fixture
