@@ -124,7 +124,7 @@ def test_pretraining_runs_and_goes_on(run, tmp_path):
 def test_ffhq_pretraining_lists_everything_that_is_missing(run):
     status, _, complaint = run(train, "+experiment=ffhq_pretrain", "base.folder_or_hub_id=nobody/nothing")
     assert status == 1
-    for word in ("FFHQ photos", "nobody/nothing", "CLIP ViT-H/14", "+experiment=tiny_pretrain"):
+    for word in ("FFHQ photos", "nobody/nothing", "CLIP-ViT-H-14", "+experiment=tiny_pretrain"):
         assert word in complaint
 
 
