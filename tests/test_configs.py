@@ -108,6 +108,13 @@ def test_an_ablation_changes_existing_settings_only(name):
     assert set(cfg.ablation.change) <= known
 
 
+@pytest.mark.parametrize("name", ["ablate", "personalise", "tune", "build_tiny_world"])
+def test_what_the_world_says_of_the_method_holds(name):
+    said = OmegaConf.load(CONF / "world" / "tiny.yaml").method.finetune
+    held = compose(name, ["stage=gates"] if name == "build_tiny_world" else []).method.finetune
+    assert {key: held[key] for key in said} == dict(said)
+
+
 def test_the_sampler_of_the_page_works(tmp_path, tiny_base):
     page = (CONF / "sampler" / "README.md").read_text()
     (tmp_path / "sampler").mkdir()
