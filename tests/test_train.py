@@ -28,7 +28,7 @@ def typed(tmp_path):
     base, photos = write_base(tmp_path / "base"), tmp_path / "photos"
     photos.mkdir()
     for number in range(6):
-        pixels = np.random.default_rng(number).integers(0, 255, (70, 70, 3), dtype=np.uint8)
+        pixels = np.random.default_rng(number).integers(0, 255, (260, 260, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(photos / f"{number}.jpg")
     values = {
         "+experiment": "ffhq_pretrain",
@@ -143,6 +143,7 @@ def test_what_is_missing_is_named_with_its_remedy(typed, run, tmp_path, monkeypa
 def test_two_processes_learn_what_one_does_from_the_same_total_batch(typed, run, tmp_path):
     """In float64: DDP over gloo, through Lightning's own launcher, with the run's lock held by the first process."""
     changes = {"base.dtype": "float64", "trainer.precision": "64-true", "trainer.checkpoint_every": 4}
+    changes["data.train.held_out"] = 0.34  # a validation photo for each process
     assert run(typed(runs=tmp_path / "one", **changes))[0] == 0
     child = started(typed(runs=tmp_path / "two", **changes, **{"trainer.devices": 2, "data.batch": 1}))
     said = child.communicate(timeout=120)[0].decode()
