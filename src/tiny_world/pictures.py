@@ -28,7 +28,7 @@ class Pictures:
         self.first, self.count, self.per_person, self.style = first, count, per_person, style
         path = folder / f"pictures-{first}-{count}-{per_person}-{style or 'any'}.npy"
         if not path.exists():
-            self._draw(path)
+            _draw_all(path, self._picture, count, channels=4)
         self.data = np.load(path, mmap_mode="r")
 
     def person_of(self, index: int) -> int:
@@ -36,9 +36,6 @@ class Pictures:
 
     def scene_of(self, index: int) -> Scene:
         return scene_for(self.first * 31 + index, style=self.style)
-
-    def _draw(self, path: Path) -> None:
-        _draw_all(path, self._picture, self.count, channels=4)
 
     def _picture(self, index: int) -> np.ndarray:
         """uint8 [64, 64, 4]: the picture and its mask."""
