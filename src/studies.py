@@ -194,9 +194,9 @@ class Composed:
 
     def _generic(self) -> DictConfig:
         """The generic prompt alone, whatever the fusion stage's settings are."""
-        text: dict[str, Any] = {"fusion_steps": 0, "gamma": 1.0, "blend": "position", "joint": []}
+        text: dict[str, Any] = {"fusion_steps": 0, "gamma": 1.0, "blend": "position", "joint": [], "opening": []}
         text |= {"separate": [{"prompt": "generic", "weight": "joint"}]}
-        text |= {"guidance": {"joint": self.cfg.sampler.guidance.joint}}
+        text |= {"guidance": {"joint": self.cfg.sampler.guidance.joint}, "opening_share": 0.0}
         change = {f"sampler.{name}": value for name, value in text.items()}
         return changed(self.cfg, {**change, "method.finetune": None})
 
