@@ -1,17 +1,14 @@
 """One ablation against the full method, on the same noise, by all judges: `python -m src.ablate ablation=no_fusion`."""
 
-from collections.abc import Mapping
-
 from omegaconf import DictConfig
-from PIL import Image
 
 from src.entry import PACKAGE, command, plain, portable
 from src.judging import towers
 from src.preflight import check_needs
 from src.results import tables
 from src.results.digests import code_digest, digest
-from src.results.grids import image_grid
-from src.results.runs import Run, open_run
+from src.results.runs import open_run
+from src.results.side_pictures import side_grid
 from src.results.store import save_png, write_atomic
 from src.studies import Composed, changed
 
@@ -45,26 +42,12 @@ def main(cfg: DictConfig) -> None:
         if not run.complete:
             write_atomic(run.path("table.md"), tables.to_markdown(table).encode())
             write_atomic(run.path("table.csv"), tables.to_csv(table).encode())
-            save_png(run.path("grid.png"), picture_grid(shown), {"sides": config})
+            save_png(run.path("grid.png"), side_grid(shown), {"sides": config})
             run.finish({"people": len(study.people), "sides": config})
     print(tables.to_text(table))
     counts = ", ".join(f"{name} {side.summary().get('unet_evaluations', '?')}" for name, side in sides.items())
     print(f"U-Net evaluations an image: {counts}")
     print(f"table: {run.path('table.md')}\ngrid:  {run.path('grid.png')} (look at it)", flush=True)
-
-
-def picture_grid(sides: Mapping[str, Run]) -> Image.Image:
-    """For each person a row of each side; columns: the photo, then prompts x seeds."""
-    first = next(iter(sides.values())).scores()
-    columns = list(dict.fromkeys((row["prompt"], row["seed"]) for row in first))
-    rows, labels = [], []
-    for person in dict.fromkeys(row["person"] for row in first):
-        for name, run in sides.items():
-            own = {(row["prompt"], row["seed"]): row for row in run.scores() if row["person"] == person}
-            photo = run.path(next(iter(own.values()))["photo"])
-            rows.append([photo, *(run.path(own[column]["file"]) for column in columns)])
-            labels.append(f"{person} {name}")
-    return image_grid(rows, labels, ["photo", *(prompt for prompt, _ in columns)])
 
 
 if __name__ == "__main__":

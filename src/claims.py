@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 from src.entry import PACKAGE, command, compose, count, plain
 from src.preflight import check_needs
 from src.results import formats, provenance
-from src.results.claims import Result, has_turned, is_stale, read_result, verdict_table, write_result
+from src.results.claim_pages import Evidence, write_pages
+from src.results.claims import Result, has_turned, is_stale, read_result, verdict_table
 from src.results.digests import code_digest, digest
 from src.results.findings import finding
 from src.studies import SIDE, Composed, changed
@@ -24,13 +25,13 @@ def main(cfg: DictConfig) -> None:
     results: dict[str, Result] = {}
     turned = []
     for name, claim in chosen(cfg).items():
-        results[name] = tested(cfg, claim) if claim["tests"] else Result(claim["claim"])
-        path = Path(cfg.experiments) / name / f"{cfg.name}.json"
-        stored = read_result(path)
+        results[name], evidence = tested(cfg, claim) if claim["tests"] else (Result(claim["claim"]), None)
+        folder = Path(cfg.experiments) / name
+        stored = read_result(folder / f"{cfg.name}.json")
         turned += [name] if stored and has_turned(stored, results[name]) else []
         print(f"{name}: {results[name].verdict}{_then(stored, results[name])}", flush=True)
         if cfg.record:
-            write_result(path, results[name])
+            write_pages(folder, cfg.name, results[name], evidence)
     print(f"\n{formats.to_text(verdict_table(results))}", flush=True)
     if turned and not cfg.record:
         raise ValueError(f"the verdict on {', '.join(turned)} has turned, with code and weights as they were")
@@ -46,8 +47,8 @@ def chosen(cfg: DictConfig) -> dict[str, Any]:
     return {name: claims[name] for name in names}
 
 
-def tested(cfg: DictConfig, claim: Mapping[str, Any]) -> Result:
-    """All sides of a claim under the same people, prompts and noise, and what its tests find."""
+def tested(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[Result, Evidence]:
+    """All sides of a claim under the same people, prompts and noise, what its tests find, and the runs behind it."""
     started = time.monotonic()
     settings = [*plain(cfg.overrides), *(f"{name}={count(cfg, name)}" for name in ("people", "prompts", "seeds"))]
     common = [*settings, f"runs={cfg.runs}", "logger=disabled"]
@@ -55,18 +56,22 @@ def tested(cfg: DictConfig, claim: Mapping[str, Any]) -> Result:
     composed = Composed(next(iter(configs.values())))
     composed.check(*configs.values())
     study = composed.study()
-    sides = {name: composed.method_side(study, "claim", config)[1] for name, config in configs.items()}
-    anchors = {name: rows for name, (_, rows) in composed.anchors(study).items()}
-    return Result(
+    sides = {name: composed.method_side(study, "claim", config) for name, config in configs.items()}
+    anchors = composed.anchors(study)
+    rows, between = ({name: rows for name, (_, rows) in runs.items()} for runs in (sides, anchors))
+    result = Result(
         claim=claim["claim"],
-        findings=[finding(sides, anchors, **test) for test in claim["tests"]],
+        findings=[finding(rows, between, **test) for test in claim["tests"]],
         weights=digest({}, weights=composed.weights, code=""),
         code=code_digest(PACKAGE, JUDGED),
         commit=provenance.commit()["commit"],
         finished=provenance.now(),
+        machine=provenance.machine(),
         seconds=round(time.monotonic() - started),
         settings=[*settings, *(f"{name}: {', '.join(own)}" for name, own in claim["sides"].items())],
     )
+    made, given = ({name: run for name, (run, _) in runs.items()} for runs in (sides, anchors))
+    return result, Evidence(made, given, claim.get("shown", list(made)))
 
 
 def side(common: Sequence[str], own: Sequence[str]) -> DictConfig:

@@ -15,8 +15,8 @@ NOT_TESTED = "not tested yet"
 
 @dataclass(frozen=True)
 class Result:
-    """What a claim's tests found. weights, code: digests; commit: of the code, None outside a clone; seconds: of wall
-    time, little where sides were reused; settings: what the runs were limited to."""
+    """What a claim's tests found. weights, code: digests; commit: of the code, None outside a clone; machine: what it
+    ran on; seconds: of wall time, little where sides were reused; settings: what the runs were limited to."""
 
     claim: str
     findings: Sequence[Finding] = ()
@@ -24,6 +24,7 @@ class Result:
     code: str = ""
     commit: str | None = None
     finished: str = ""
+    machine: str = ""
     seconds: int = 0
     settings: Sequence[str] = ()
 

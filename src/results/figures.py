@@ -23,6 +23,24 @@ def curves(rows: Sequence[Mapping[str, Any]], *, x: str, y: Sequence[str], by: s
         axes.set(xlabel=x, ylabel=f"{name} (normalised)")
         axes.set_xticks(list(places.values()), [f"{value:g}" for value in places])
     axes.legend(title=by)
+    return _png(figure)
+
+
+def intervals(rows: Sequence[Mapping[str, Any]], *, x: str) -> bytes:
+    """A PNG with one line for each row {label, mean, low, high}, the first on top, and 0 marked."""
+    figure = Figure(figsize=(9, 0.9 + 0.32 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    places = list(range(len(rows)))[::-1]
+    means = [row["mean"] for row in rows]
+    reach = [[row["mean"] - row["low"] for row in rows], [row["high"] - row["mean"] for row in rows]]
+    axes.errorbar(means, places, xerr=reach, fmt="o", capsize=3)
+    axes.axvline(0, color="grey", linewidth=1)
+    axes.set(xlabel=x, ylim=(-0.6, len(rows) - 0.4))
+    axes.set_yticks(places, [row["label"] for row in rows])
+    return _png(figure)
+
+
+def _png(figure: Figure) -> bytes:
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=120)
     return out.getvalue()

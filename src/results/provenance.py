@@ -1,5 +1,7 @@
 """Where a result comes from: time, commit of the code, versions of the libraries."""
 
+import os
+import platform
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -29,6 +31,11 @@ def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def machine() -> str:
+    """Processor architecture, cores and operating system."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
 
 
 def commit() -> dict[str, Any]:

@@ -1,0 +1,70 @@
+"""What a claim's folder shows of its result: tables between floors and ceilings, differences, pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from src.files import write_atomic
+from src.results.claims import Result, verdict_table, write_result
+from src.results.figures import intervals
+from src.results.formats import Table, to_markdown
+from src.results.levels import level
+from src.results.runs import Run
+from src.results.side_pictures import side_grid
+from src.results.store import save_png
+from src.results.tables import ANCHORS, CEILING
+
+PEOPLE = 4  # in the picture, first by index
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The runs behind a claim: `sides` and `anchors` by name; `shown`: the sides in the picture, in order."""
+
+    sides: Mapping[str, Run]
+    anchors: Mapping[str, Run]
+    shown: Sequence[str]
+
+
+def level_table(evidence: Evidence) -> Table:
+    """Text and identity of every side, floor and ceiling in units from floor to ceiling, with 95 % over people."""
+    anchors = {name: run.scores() for name, run in evidence.anchors.items()}
+    rows = [_level(name, run, anchors) for name, run in {**evidence.sides, **evidence.anchors}.items()]
+    floors = f"floors and ceilings are the last {len(anchors)} rows: {', '.join(n for n in ANCHORS if n in anchors)}"
+    return Table(rows, ["mean over judges of the normalised score; 95 %: t-interval over people", floors])
+
+
+def write_pages(folder: Path, name: str, result: Result, evidence: Evidence | None) -> None:
+    """name.json, and with evidence name.md, name-differences.png and name.png (the first people by index)."""
+    write_result(folder / f"{name}.json", result)
+    if evidence is None:
+        return
+    tables = [to_markdown(table) for table in (verdict_table({folder.name: result}), level_table(evidence))]
+    text = "\n".join([f"**{result.verdict}**\n", *tables, *(f"- {line}" for line in _facts(result))]) + "\n"
+    write_atomic(folder / f"{name}.md", text.encode())
+    bars = [_bar(row) for row in verdict_table({folder.name: result}).rows]
+    write_atomic(folder / f"{name}-differences.png", intervals(bars, x="difference, floor to ceiling"))
+    shown = {side: evidence.sides[side] for side in evidence.shown} | {CEILING: evidence.anchors[CEILING]}
+    save_png(folder / f"{name}.png", side_grid(shown, PEOPLE), {"sides": {s: r.folder.name for s, r in shown.items()}})
+
+
+def _level(name: str, run: Run, anchors: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    rows = run.scores()
+    found, faces = level(rows, anchors), sum(float(row["face_found"]) for row in rows) / len(rows)
+    row: dict[str, Any] = {"side": name}
+    for kind in ("text", "identity"):
+        row |= {kind: found[kind], f"{kind} 95 %": f"{found[f'{kind}_low']:+.3f} {found[f'{kind}_high']:+.3f}"}
+    return {**row, "face found": faces, "U-Net evaluations": run.summary().get("unet_evaluations")}
+
+
+def _bar(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"label": row["test"], "mean": row["difference"], "low": row["low"], "high": row["high"]}
+
+
+def _facts(result: Result) -> list[str]:
+    parts = {"commit": result.commit, "finished": result.finished, "machine": result.machine}
+    parts |= {"wall time": f"{result.seconds} s, without sides that were there already", "code": result.code[:12]}
+    return [f"{name}: {value}" for name, value in {**parts, "weights": result.weights[:12]}.items()] + [
+        f"setting: {setting}" for setting in result.settings
+    ]
