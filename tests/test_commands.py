@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from src import ablate, build_tiny_world, personalise, train, tune
+from src import ablate, build_tiny_world, claims, personalise, train, tune
 from src.results.store import read_csv, read_settings
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +53,31 @@ def test_an_ablation_prints_its_table_and_reuses_what_it_made(run, tmp_path):
     run(ablate, "ablation=no_refinement", *QUICK, *SMALL)
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     assert len(list((tmp_path / "runs" / "full").iterdir())) == 1
+
+
+def test_a_sampler_with_an_opening_runs_between_the_same_anchors(run):
+    tiny = ["people=1", "prompts=1", "seeds=1", "sampler.steps=5", "logger.mode=disabled"]
+    status, printed, complaint = run(ablate, "sampler=tiny_multi_stage", "ablation=no_finetune", *QUICK[1:3], *tiny)
+    assert status == 0, complaint
+    assert "full 13, no_finetune 13" in printed  # two steps of 2 evaluations, three of 3
+
+
+def test_a_recorded_claim_leaves_its_tables_and_pictures_and_fewer_than_16_people_decide_nothing(run, tmp_path):
+    sizes = [
+        "size=quick",
+        "only=[finetuning]",
+        "people=2",
+        "prompts=1",
+        "overrides=['sampler.steps=2','method.finetune.steps=2']",
+    ]
+    status, printed, complaint = run(claims, *sizes, "experiments=kept", "record=true")
+    assert status == 0, complaint
+    assert "finetuning: undecided" in printed
+    kept = tmp_path / "kept" / "finetuning"
+    assert (kept / "quick.md").read_text().startswith("**undecided**")
+    assert {path.name for path in kept.iterdir()} == {
+        "quick.json", "quick.md", "quick.png", "quick-differences.png"
+    }  # fmt: skip
 
 
 def test_both_sides_start_from_the_same_noise(run, tmp_path):
