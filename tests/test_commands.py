@@ -64,7 +64,7 @@ def test_a_sampler_with_an_opening_runs_between_the_same_anchors(run):
 
 def test_a_recorded_claim_leaves_its_tables_and_pictures_and_fewer_than_16_people_decide_nothing(run, tmp_path):
     sizes = [
-        "size=quick",
+        "effort=quick",
         "only=[finetuning]",
         "people=2",
         "prompts=1",

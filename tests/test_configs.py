@@ -23,7 +23,7 @@ HOME = {
     "data": "train",
     "learning": "train",
     "grid": "tune",
-    "size": "claims",
+    "effort": "claims",
 }
 
 
