@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from src import ablate, build_tiny_world, claims, personalise, train, tune
+from src import ablate, build_tiny_world, claims, personalise, sweep, train, tune
 from src.results.store import read_csv, read_settings
 
 ROOT = Path(__file__).parents[1]
@@ -60,6 +60,16 @@ def test_a_sampler_with_an_opening_runs_between_the_same_anchors(run):
     status, printed, complaint = run(ablate, "sampler=tiny_multi_stage", "ablation=no_finetune", *QUICK[1:3], *tiny)
     assert status == 0, complaint
     assert "full 13, no_finetune 13" in printed  # two steps of 2 evaluations, three of 3
+
+
+def test_a_sweep_ends_where_both_meanings_of_gamma_are_one(run, tmp_path):
+    small = ["people=1", "prompts=1", "seeds=1", "sampler.steps=2", "method.finetune=null"]
+    status, printed, complaint = run(sweep, "sweep=gamma", "sweep.values=[0.5,1]", *small)
+    assert status == 0, complaint
+    rows = read_csv(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
+    text = {(row["line"], row["sampler.gamma"]): float(row["text"]) for row in rows}
+    assert text["position", "1"] == pytest.approx(text["interpolate", "1"], abs=1e-3)
+    assert text["position", "0.5"] != text["interpolate", "0.5"]
 
 
 def test_a_recorded_claim_leaves_its_tables_and_pictures_and_fewer_than_16_people_decide_nothing(run, tmp_path):
@@ -176,6 +186,9 @@ def test_ffhq_pretraining_lists_everything_that_is_missing(run):
         (personalise, [f"photo={PHOTO}", "logger.mode=moon"], ["logger.mode (moon)", "offline"]),
         (personalise, [f"photo={PHOTO}", "method.finetune.steps=0"], ["method.finetune.steps (0)"]),
         (ablate, ["people=0"], ["people (0)"]),
+        (sweep, ["sweep.values=[]"], ["sweep.values ([])"]),
+        (sweep, ["sweep.setting=sampler.gama"], ["gama"]),
+        (sweep, ["sweep=gamma", "sweep.values=[2]"], ["gamma (2)", "[0, 1]"]),
         (ablate, ["people=-1"], ["people (-1)"]),
         (ablate, ["people=501"], ["people (501)", "to 500"]),
         (ablate, ["seeds=abc"], ["seeds (abc)"]),

@@ -23,6 +23,7 @@ HOME = {
     "data": "train",
     "learning": "train",
     "grid": "tune",
+    "sweep": "sweep",
     "effort": "claims",
 }
 

@@ -1,0 +1,62 @@
+"""One setting at several values, text and identity as curves: `python -m src.sweep sweep=gamma`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig
+
+from src.entry import PACKAGE, command, plain, portable
+from src.preflight import check_needs
+from src.results import figures, tables
+from src.results.digests import code_digest, digest
+from src.results.levels import level
+from src.results.runs import Run, open_run
+from src.results.side_pictures import side_grid
+from src.results.store import save_png, write_atomic
+from src.studies import Composed, changed
+
+
+@command("sweep")
+def main(cfg: DictConfig) -> None:
+    check_needs(cfg, "ablate")
+    composed = Composed(cfg)
+    places = list(places_of(cfg))
+    composed.check(*(place for _, _, place in places))
+    study = composed.study()
+    print(f"{cfg.world.notice}\n{cfg.sweep.question}", flush=True)
+    anchors = {name: rows for name, (_, rows) in composed.anchors(study).items()}
+    rows: list[dict[str, Any]] = []
+    runs: dict[str, Run] = {}
+    for line, value, place in places:
+        run, found = composed.method_side(study, "sweep", place)
+        evaluations = run.summary().get("unet_evaluations")
+        rows.append({"line": line, cfg.sweep.setting: value, **level(found, anchors), "unet_evaluations": evaluations})
+        runs[f"{line} {value:g}"] = run
+    settings = {"settings": portable(plain(cfg)), "sides": {name: run.folder.name for name, run in runs.items()}}
+    key = digest(settings, weights=composed.weights, code=code_digest(PACKAGE))
+    table = tables.Table(rows, ["normalised between floor and ceiling, mean over judges; 95 %: t-interval over people"])
+    with open_run(cfg.runs, "sweeps", settings, key) as run:
+        if not run.complete:
+            write_atomic(run.path("table.csv"), tables.to_csv(table).encode())
+            write_atomic(run.path("table.md"), tables.to_markdown(table).encode())
+            curves = figures.curves(rows, x=cfg.sweep.setting, y=("text", "identity"), by="line")
+            write_atomic(run.path("curves.png"), curves)
+            save_png(run.path("grid.png"), side_grid(runs), settings["sides"])
+            run.finish({"people": len(study.people)})
+    print(tables.to_text(table))
+    for name in ("table.md", "curves.png", "grid.png"):
+        print(f"{name:<11}{run.path(name)}", flush=True)
+
+
+def places_of(cfg: DictConfig) -> Iterator[tuple[str, float, DictConfig]]:
+    """(line, value, configuration) for each value on each line. ValueError if the sweep has no value."""
+    sweep = plain(cfg.sweep)
+    if not sweep["values"] or not sweep["lines"]:
+        raise ValueError(f"sweep.values ({sweep['values']}) and sweep.lines must hold something")
+    for line, change in sweep["lines"].items():
+        for value in sweep["values"]:
+            yield line, value, changed(cfg, {**change, sweep["setting"]: value})
+
+
+if __name__ == "__main__":
+    main()
