@@ -1,6 +1,5 @@
 """Every claim of the paper with a verdict: `python -m src.claims`."""
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,6 @@ def chosen(cfg: DictConfig) -> dict[str, Any]:
 
 def tested(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[Result, Evidence]:
     """All sides of a claim under the same people, prompts and noise, what its tests find, and the runs behind it."""
-    started = time.monotonic()
     settings = [*plain(cfg.overrides), *(f"{name}={count(cfg, name)}" for name in ("people", "prompts", "seeds"))]
     common = [*settings, f"runs={cfg.runs}", "logger=disabled"]
     configs = {name: side(common, own) for name, own in claim["sides"].items()}
@@ -67,7 +65,7 @@ def tested(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[Result, Evidence]
         commit=provenance.commit()["commit"],
         finished=provenance.now(),
         machine=provenance.machine(),
-        seconds=round(time.monotonic() - started),
+        seconds=round(sum(run.summary()["wall_seconds"] for run, _ in [*sides.values(), *anchors.values()])),
         settings=[*settings, *(f"{name}: {', '.join(own)}" for name, own in claim["sides"].items())],
     )
     made, given = ({name: run for name, (run, _) in runs.items()} for runs in (sides, anchors))

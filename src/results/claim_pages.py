@@ -8,6 +8,7 @@ from typing import Any
 from src.files import write_atomic
 from src.results.claims import Result, verdict_table, write_result
 from src.results.figures import intervals
+from src.results.findings import Finding
 from src.results.formats import Table, to_markdown
 from src.results.levels import level
 from src.results.runs import Run
@@ -43,8 +44,8 @@ def write_pages(folder: Path, name: str, result: Result, evidence: Evidence | No
     tables = [to_markdown(table) for table in (verdict_table({folder.name: result}), level_table(evidence))]
     text = "\n".join([f"**{result.verdict}**\n", *tables, *(f"- {line}" for line in _facts(result))]) + "\n"
     write_atomic(folder / f"{name}.md", text.encode())
-    bars = [_bar(row) for row in verdict_table({folder.name: result}).rows]
-    write_atomic(folder / f"{name}-differences.png", intervals(bars, x="difference, floor to ceiling"))
+    bars = [_bar(finding) for finding in result.findings]
+    write_atomic(folder / f"{name}-differences.png", intervals(bars, x="difference in units from floor to ceiling"))
     shown = {side: evidence.sides[side] for side in evidence.shown} | {CEILING: evidence.anchors[CEILING]}
     save_png(folder / f"{name}.png", side_grid(shown, PEOPLE), {"sides": {s: r.folder.name for s, r in shown.items()}})
 
@@ -58,13 +59,17 @@ def _level(name: str, run: Run, anchors: Mapping[str, Sequence[Mapping[str, Any]
     return {**row, "face found": faces, "U-Net evaluations": run.summary().get("unet_evaluations")}
 
 
-def _bar(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"label": row["test"], "mean": row["difference"], "low": row["low"], "high": row["high"]}
+def _bar(finding: Finding) -> dict[str, Any]:
+    found, label = finding.difference, f"{finding.kind}: {finding.better} - {finding.worse}"
+    return {"label": label, "mean": found.mean, "low": found.low, "high": found.high, "bound": -finding.margin}
 
 
 def _facts(result: Result) -> list[str]:
     parts = {"commit": result.commit, "finished": result.finished, "machine": result.machine}
-    parts |= {"wall time": f"{result.seconds} s, without sides that were there already", "code": result.code[:12]}
+    parts |= {
+        "wall time": f"{result.seconds} s for all its runs, some of which are other claims' too",
+        "code": result.code[:12],
+    }
     return [f"{name}: {value}" for name, value in {**parts, "weights": result.weights[:12]}.items()] + [
         f"setting: {setting}" for setting in result.settings
     ]

@@ -16,7 +16,7 @@ NOT_TESTED = "not tested yet"
 @dataclass(frozen=True)
 class Result:
     """What a claim's tests found. weights, code: digests; commit: of the code, None outside a clone; machine: what it
-    ran on; seconds: of wall time, little where sides were reused; settings: what the runs were limited to."""
+    ran on; seconds: the wall time of its runs, those it shares with others included; settings: their limits."""
 
     claim: str
     findings: Sequence[Finding] = ()

@@ -27,14 +27,16 @@ def curves(rows: Sequence[Mapping[str, Any]], *, x: str, y: Sequence[str], by: s
 
 
 def intervals(rows: Sequence[Mapping[str, Any]], *, x: str) -> bytes:
-    """A PNG with one line for each row {label, mean, low, high}, the first on top, and 0 marked."""
+    """A PNG with one line for each row {label, mean, low, high, bound to be exceeded}, the first on top."""
     figure = Figure(figsize=(9, 0.9 + 0.32 * len(rows)), layout="constrained")
     axes = figure.subplots()
     places = list(range(len(rows)))[::-1]
     means = [row["mean"] for row in rows]
     reach = [[row["mean"] - row["low"] for row in rows], [row["high"] - row["mean"] for row in rows]]
     axes.errorbar(means, places, xerr=reach, fmt="o", capsize=3)
+    axes.plot([row["bound"] for row in rows], places, "r|", markersize=16, zorder=3, label="must lie above")
     axes.axvline(0, color="grey", linewidth=1)
+    axes.legend(loc="best")
     axes.set(xlabel=x, ylim=(-0.6, len(rows) - 0.4))
     axes.set_yticks(places, [row["label"] for row in rows])
     return _png(figure)
