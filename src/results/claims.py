@@ -61,7 +61,8 @@ def has_turned(stored: Result, now: Result) -> bool:
 
 def verdict_table(results: Mapping[str, Result]) -> Table:
     """One row for each finding, headed by its claim's verdict."""
-    rows = [row for name, result in results.items() for row in _rows(name, result)]
+    found = [row for name, result in results.items() for row in _rows(name, result)]
+    rows = [{name: row.get(name) for name in max(found, key=len, default={})} for row in found]
     notes = ["differences in units from floor (0) to ceiling (1), mean over judges; 95 %: t-interval on person means,"]
     return Table(
         rows, [*notes, "then the cluster bootstrap over people and prompts; a test asks for more than -margin"]
@@ -70,7 +71,7 @@ def verdict_table(results: Mapping[str, Result]) -> Table:
 
 def _rows(name: str, result: Result) -> list[dict[str, Any]]:
     head = {"family": f"{name}: {result.verdict}"}
-    return [{**head, **_row(finding)} for finding in result.findings] or [{**head, "test": result.claim}]
+    return [{**head, **_row(finding)} for finding in result.findings] or [{**head, "test": "none yet"}]
 
 
 def _row(finding: Finding) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def to_text(table: Table) -> str:
     """Aligned columns, a block for each family with its numbers of people, prompts and seeds; WIDTH at most."""
     blocks: dict[str, list[dict[str, Any]]] = {}
     for row in table.rows:
-        counts = ", ".join(f"{row[name]} {name}" for name in ("people", "prompts", "seeds") if name in row)
+        counts = ", ".join(f"{row[name]} {name}" for name in ("people", "prompts", "seeds") if row.get(name))
         family = str(row.get("family", ""))
         title = f"{FAMILIES.get(family, family)} ({counts})".lstrip() if counts else FAMILIES.get(family, family)
         cells = {name: value for name, value in _merged(row).items() if name not in ("people", "prompts", "seeds")}

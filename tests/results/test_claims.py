@@ -26,7 +26,7 @@ def test_a_result_survives_its_file(tmp_path):
 
 def test_without_findings_nothing_is_claimed():
     assert Result("later").verdict == NOT_TESTED
-    assert "later" in to_text(verdict_table({"other": Result("later")}))
+    assert "other: not tested yet" in to_text(verdict_table({"other": Result("later")}))
 
 
 @pytest.mark.parametrize("change", [{"weights": "other"}, {"code": "other"}, {"settings": ["people=8"]}])
@@ -43,7 +43,8 @@ def test_a_verdict_that_turns_with_nothing_changed_is_noticed():
 
 
 def test_the_table_shows_each_finding_under_its_claim():
-    text = to_text(verdict_table({"stages": result()}))
+    text = to_text(verdict_table({"later": Result("not yet"), "stages": result()}))
     assert "stages: supported" in text
+    assert "later: not tested yet" in text
     assert "text: new - old > 0" in text
     assert "+0.100 +0.300" in text
