@@ -1,15 +1,19 @@
 """Your photo x prompts x seeds: `python -m src.personalise photo=me.png 'prompts=["a photo of S* at the beach"]'`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from src.data.photos import read_photos
 from src.entry import PACKAGE, build, command, count, plain, portable
 from src.judging import build_judges
+from src.methods.profusion import check_shares
 from src.metrics.score import score_folder
+from src.models.base import TextToImage
 from src.models.prompts import check_prompt
 from src.preflight import check_needs
 from src.results.digests import code_digest, digest, file_digest
@@ -17,7 +21,8 @@ from src.results.grids import contact_sheet
 from src.results.runs import Run, open_run
 from src.results.store import save_png, to_picture, write_csv
 from src.results.study import Generate, Rows
-from src.studies import SIDE, check_logger, weights_of
+from src.results.variants import kept_variants
+from src.studies import SIDE, augmented, check_logger, weights_of
 
 
 @command("personalise")
@@ -38,6 +43,7 @@ def main(cfg: DictConfig) -> None:
     base.schedule(sampler.steps)
     method = build(cfg.method)(promptnet=promptnet, sampler=sampler)
     photos = read_photos(settings["photo"], base.image_size)
+    check_shares(method.shares, len(photos))
     print(cfg.world.notice, flush=True)
     own = {name: value for name, value in settings.items() if name not in ("runs", "logger")}
     own["photo"] = [file_digest(Path(path)) for path in settings["photo"]]
@@ -45,7 +51,10 @@ def main(cfg: DictConfig) -> None:
     about: dict[str, Any] = {"group": f"{cfg.world.name}-own-photos", "tags": [cfg.world.name, "method"]}
     with open_run(cfg.runs, "personalise", settings, key, logger=plain(cfg.logger), **about) as run:
         if not run.complete:
-            person = method.learn(base, photos, keep=run.path("person.safetensors"))
+            variants = None if cfg.augmentation is None else partial(varied, cfg, run, base, settings)
+            person = method.learn(
+                base, photos, keep=run.path("person.safetensors"), variants=variants, people=settings["people"]
+            )
             if method.finetune is not None:
                 run.keep("person", run.path("person.safetensors"))
             rows = generate(run, person, photos, settings, seeds)
@@ -53,6 +62,17 @@ def main(cfg: DictConfig) -> None:
             run.finish({"images": len(rows), "unet_evaluations": getattr(person, "unet_evaluations", None)})
     for name in ("images", "scores.csv", "sheet.png"):
         print(f"{name:<11}{run.path(name)}", flush=True)
+
+
+def varied(cfg: DictConfig, run: Run, base: TextToImage, settings: dict[str, Any], photos: Tensor) -> Tensor:
+    """The photos [P, 3, H, W] and their variants, which are kept in the run with a contact sheet to look at."""
+    names = [Path(path).stem for path in settings["photo"]]
+    made = [
+        partial(augmented, cfg.augmentation, base, photo[None], name, settings["prompts"])
+        for photo, name in zip(photos, names, strict=True)
+    ]
+    folders = [run.path("variants") / f"{number}-{name}" for number, name in enumerate(names)]
+    return torch.cat([kept_variants(f, base.image_size, make) for f, make in zip(folders, made, strict=True)])
 
 
 def _listed(value: Any) -> list[str]:

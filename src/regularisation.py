@@ -1,5 +1,6 @@
 """What regularising S* costs (Zhou et al. 2023, figure 2): `python -m src.regularisation`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import DictConfig
@@ -18,12 +19,11 @@ from src.train import trained_promptnet
 @command("regularisation")
 def main(cfg: DictConfig) -> None:
     check_needs(cfg, "ablate")
-    early = continued(cfg, steps=cfg.early_steps)
+    check_penalties(plain(cfg.penalties))
     rows: list[dict[str, Any]] = []
     weights: dict[str, str] = {}
     for penalty in plain(cfg.penalties):
-        start = ["promptnet=continued", f"promptnet.folder={early.path('promptnet')}"]
-        promptnet = continued(cfg, f"learning.penalty={penalty}", *start, steps=cfg.further_steps).path("promptnet")
+        promptnet = regularised(cfg, penalty).path("promptnet")
         for name, overrides in plain(cfg.samplers).items():
             side, own = scored(cfg, f"promptnet.folder={promptnet}", *overrides)
             rows.append({"sampler": name, "lambda": penalty, **side})
@@ -35,9 +35,23 @@ def main(cfg: DictConfig) -> None:
             write_atomic(run.path("table.csv"), tables.to_csv(table).encode())
             write_atomic(run.path("table.md"), tables.to_markdown(table).encode())
             write_atomic(run.path("curves.png"), figures.curves(rows, x="lambda", y=("text", "identity"), by="sampler"))
-            run.finish({"early": early.folder.name})
+            run.finish({"penalties": plain(cfg.penalties)})
     print(tables.to_text(table))
     print(f"table:  {run.path('table.md')}\ncurves: {run.path('curves.png')} (look at them)", flush=True)
+
+
+def check_penalties(penalties: Sequence[float]) -> None:
+    """Before anything is trained: ValueError if there is none, or one below 0."""
+    if not penalties or min(penalties) < 0:
+        raise ValueError(f"penalties ({list(penalties)}) must be one or more lambdas of 0 or more")
+
+
+def regularised(cfg: DictConfig, penalty: float) -> Run:
+    """The run that trains PromptNet under a penalty, from an early checkpoint that all penalties have in common."""
+    check_penalties([penalty])
+    early = continued(cfg, steps=cfg.early_steps)
+    start = ["promptnet=continued", f"promptnet.folder={early.path('promptnet')}"]
+    return continued(cfg, f"learning.penalty={penalty}", *start, steps=cfg.further_steps)
 
 
 def continued(cfg: DictConfig, *overrides: str, steps: int) -> Run:

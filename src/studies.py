@@ -67,6 +67,10 @@ class Composed:
         self.cfg, self.world = cfg, cfg.world
         self.weights = weights_of(cfg, "base", "promptnet", "judges", "people_set")
         every = [(family, prompt) for family, prompts in plain(cfg.prompt_set).items() for prompt in prompts]
+        if not every:
+            raise ValueError(
+                "prompt_set holds no prompt: give it at least one, such as after=['a photo of S* at the beach']"
+            )
         everybody = build(cfg.people_set)
         self.prompts = _alternating(every)[: count(cfg, "prompts", len(every))]
         self.people = everybody[: count(cfg, "people", len(everybody))]
@@ -156,16 +160,12 @@ class Composed:
         key = digest(
             portable(recipe), weights=weights_of(cfg, "base", "augmentation"), code=code_digest(PACKAGE, LEARNING)
         )
-        augment, mask = build(cfg.augmentation.augment), build(cfg.augmentation.mask)
-
-        def made(person: int | str, photos: Tensor) -> Tensor:
-            inpaint = build(cfg.augmentation.inpainter)(self.base)
-            masks = mask(photos, person, self.every_prompt)
-            return torch.cat([augment(p, m, inpaint) for p, m in zip(photos, masks, strict=True)])
+        folder, size = Path(cfg.runs) / "variants" / key[:12], self.base.image_size
+        print(f"variants: {folder}/*/sheet.png (look at them)", flush=True)
 
         def kept(person: int | str, photos: Tensor) -> Tensor:
-            folder = Path(cfg.runs) / "variants" / key[:12] / str(person)
-            return kept_variants(folder, self.base.image_size, lambda: made(person, photos))
+            made = partial(augmented, cfg.augmentation, self.base, photos, person, self.every_prompt)
+            return kept_variants(folder / str(person), size, made)
 
         return kept
 
@@ -199,6 +199,15 @@ class Composed:
         text |= {"guidance": {"joint": self.cfg.sampler.guidance.joint}, "opening_share": 0.0}
         change = {f"sampler.{name}": value for name, value in text.items()}
         return changed(self.cfg, {**change, "method.finetune": None})
+
+
+def augmented(
+    augmentation: DictConfig, base: TextToImage, photos: Tensor, person: int | str, prompts: Sequence[str]
+) -> Tensor:
+    """Each photo of [P, 3, H, W] and its variants, one after the other. ValueError where no subject is found."""
+    augment, inpaint = build(augmentation.augment), build(augmentation.inpainter)(base)
+    masks = build(augmentation.mask)(photos, person, prompts)
+    return torch.cat([augment(photo, mask, inpaint) for photo, mask in zip(photos, masks, strict=True)])
 
 
 def changed(cfg: DictConfig, change: Mapping[str, Any]) -> DictConfig:

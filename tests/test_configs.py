@@ -26,6 +26,7 @@ HOME = {
     "sweep": "sweep",
     "effort": "claims",
 }
+PLACES = {"mask": "mask@world.augmentation.mask"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,7 +44,7 @@ def test_every_command_composes(root):
 def test_every_file_composes_and_binds(path):
     group, name = path.parent.name, path.stem
     root = HOME.get(group, "ablate")
-    choice = [f"+experiment={name}" if group == "experiment" else f"{group}={name}"]
+    choice = [f"+experiment={name}" if group == "experiment" else f"{PLACES.get(group, group)}={name}"]
     world = [f"world={name}"] if (CONF / "world" / f"{name}.yaml").exists() else []
     cfg = compose(root, [*world, *choice] if group != "world" else choice)
     entry.check_targets(cfg)
@@ -62,6 +63,8 @@ def test_every_side_of_a_claim_composes_and_no_two_are_alike(name):
     for side in sides:
         entry.check_targets(side)
     plain = [entry.plain(OmegaConf.masked_copy(side, ["method", "sampler", "augmentation"])) for side in sides]
+    penalties = [[o for o in own if o.startswith(claims.PENALTY)] for own in cfg.claim[name].sides.values()]
+    plain = [[*pair] for pair in zip(plain, penalties, strict=True)]
     assert all(a != b for a, b in combinations(plain, 2))
     assert all({test.better, test.worse} <= set(cfg.claim[name].sides) for test in cfg.claim[name].tests)
 

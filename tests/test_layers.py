@@ -25,7 +25,7 @@ OWNERS = {
     "open_clip": ("metrics/text_similarity.py", "tiny_world/text_judges.py"),
     "timm": ("metrics/image_similarity.py",),
     "torchmetrics": ("metrics/distances.py",),
-    "insightface": ("metrics/identity.py",),
+    "insightface": ("metrics/identity.py", "metrics/face_mask.py"),
     "dlib": ("metrics/dlib_identity.py",),
     "onnxruntime": ("metrics/identity.py",),
     "matplotlib": ("results/figures.py",),

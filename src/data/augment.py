@@ -63,7 +63,10 @@ class Augment:
         Raises ValueError for a mask that shows next to nothing.
         """
         if not float(mask.mean()) >= LEAST:
-            raise ValueError(f"the mask covers {float(mask.mean()):.1%} of the photo: no subject is found in it")
+            raise ValueError(
+                f"the mask covers {float(mask.mean()):.1%} of the photo, so no subject is in it: choose another mask, "
+                "mask@world.augmentation.mask=face, fixed_box, or file (drawn by you)"
+            )
         generators = [torch.Generator().manual_seed(self.seed * 1_000_003 + k) for k in range(self.count)]
         placed = [moved(photo, mask, generator) for generator in generators]
         images, masks = torch.stack([p[0] for p in placed]), torch.stack([p[1] for p in placed])

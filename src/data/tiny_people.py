@@ -40,17 +40,29 @@ def asked_values(prompts: Iterable[str]) -> set[str]:
     return {value for prompt in prompts for value in tiny_captions.asked_for(prompt).values()}
 
 
-def reference(person: int, prompts: Sequence[str]) -> Tensor:
-    """A reference photo [1, 3, 64, 64] that shows nothing that a prompt asks for."""
-    return picture(person, tiny_faces.reference_scene(person, avoid=asked_values(prompts)))[None]
+def reference(person: int, prompts: Sequence[str], *, photos: int = 1) -> Tensor:
+    """Reference photos [photos, 3, 64, 64] in scenes of their own, which show nothing that a prompt asks for."""
+    return torch.stack([picture(person, scene) for scene in _reference_scenes(person, prompts, photos)])
 
 
 def mask(photos: Tensor, person: int, prompts: Sequence[str]) -> Tensor:
-    """Where the renderer put the person in that reference photo [1, 3, 64, 64]: [1, 1, 64, 64] in [0, 1]."""
-    assert photos.shape == (1, 3, tiny_faces.SIZE, tiny_faces.SIZE), photos.shape
-    scene = tiny_faces.reference_scene(person, avoid=asked_values(prompts))
-    _, pixels = tiny_drawing.draw(tiny_faces.person(person), scene)
-    return torch.from_numpy(pixels.copy())[None, None].float() / 255
+    """Where the renderer put the person in those reference photos [P, 3, 64, 64]: [P, 1, 64, 64] in [0, 1].
+
+    ValueError for somebody whom the renderer did not draw.
+    """
+    if not isinstance(person, int):
+        raise ValueError(
+            f"the renderer has no mask of {person}: set mask@world.augmentation.mask=fixed_box or file (drawn by you)"
+        )
+    drawn = [
+        tiny_drawing.draw(tiny_faces.person(person), s)[1] for s in _reference_scenes(person, prompts, len(photos))
+    ]
+    return torch.from_numpy(np.stack(drawn))[:, None].float() / 255
+
+
+def _reference_scenes(person: int, prompts: Sequence[str], count: int) -> list[tiny_faces.Scene]:
+    asked = asked_values(prompts)
+    return [tiny_faces.reference_scene(person + 1_000_000 * k, avoid=asked) for k in range(count)]
 
 
 def oracle(person: int, prompt: str, seed: int) -> Tensor:

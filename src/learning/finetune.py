@@ -1,6 +1,7 @@
 """Fine-tuning on one person's photos, without regularisation (Zhou et al. 2023, fine-tuning)."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,17 +52,23 @@ def untuned(base: TextToImage, promptnet: PromptNet) -> Tuned:
 
 
 class _Pairs(Dataset[Tensor]):
-    """Numbers [2] of a reference and a target photo: two independent draws, a pure function of (seed, index)."""
+    """Numbers [2] of a reference and a target photo of one person: independent draws, a pure function of (seed, index).
 
-    def __init__(self, photos: int, length: int, seed: int):
-        self.photos, self.length, self.seed = photos, length, seed
+    people: which person each photo shows.
+    """
+
+    def __init__(self, people: Sequence[int], length: int, seed: int):
+        self.people, self.length, self.seed = list(people), length, seed
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
-        return torch.randint(self.photos, (2,), generator=generator)
+        reference = int(torch.randint(len(self.people), (), generator=generator))
+        own = [photo for photo, person in enumerate(self.people) if person == self.people[reference]]
+        target = own[int(torch.randint(len(own), (), generator=generator))]
+        return torch.tensor([reference, target])
 
 
 class FinetuneOnPhoto(pl.LightningModule):
@@ -119,8 +126,13 @@ class Finetune:
         if self.lr <= 0:
             raise ValueError(f"method.finetune.lr ({self.lr}) must be above 0")
 
-    def __call__(self, base: TextToImage, promptnet: PromptNet, photos: Tensor) -> Tuned:
-        """photos: [P, 3, H, W] in [-1, 1], the reference photo or its variants."""
+    def __call__(
+        self, base: TextToImage, promptnet: PromptNet, photos: Tensor, people: Sequence[int] | None = None
+    ) -> Tuned:
+        """photos: [P, 3, H, W] in [-1, 1], photos or their variants; people: whom each shows, None: one person."""
+        people = [0] * len(photos) if people is None else people
+        if len(people) != len(photos):
+            raise ValueError(f"people ({list(people)}) must say whom each of {len(photos)} photos shows")
         tuned = untuned(base, promptnet)
         module = FinetuneOnPhoto(
             tuned,
@@ -132,7 +144,7 @@ class Finetune:
             seed=self.seed,
         )
         module.requires_grad_(True)
-        loader = DataLoader(_Pairs(len(photos), self.steps * self.batch, self.seed), batch_size=self.batch)
+        loader = DataLoader(_Pairs(people, self.steps * self.batch, self.seed), batch_size=self.batch)
         device = next(base.parameters()).device
         trainer = pl.Trainer(
             max_steps=self.steps,

@@ -57,13 +57,25 @@ class Sampler:
             raise ValueError(f"sampler.guidance ({sorted(unknown)[0]}) is unknown: it has fusion, joint and text")
         if self.blend not in ("position", "interpolate"):
             raise ValueError(f"sampler.blend ({self.blend}) must be position or interpolate")
+        for name, weight in self.guidance.items():
+            if not isinstance(weight, int | float):
+                raise ValueError(f"sampler.guidance.{name} ({weight}) must be a number")
+        stages = {"separate": True, "joint": self.fusion_steps > 0, "opening": self.opening_share > 0}
+        for name in (stage for stage, runs in stages.items() if runs):
+            if not any(self._weight(row) for row in getattr(self, name)):
+                raise ValueError(f"sampler.{name} has no row with a weight other than 0: set one in sampler.guidance")
+
+    def _weight(self, row: Mapping[str, Any]) -> float:
+        if isinstance(row["weight"], str) and row["weight"] not in self.guidance:
+            raise ValueError(f"the weight {row['weight']!r} is not in sampler.guidance: {', '.join(self.guidance)}")
+        return float(self.guidance[row["weight"]] if isinstance(row["weight"], str) else row["weight"])
 
     def terms(self, rows: Sequence[Mapping[str, Any]], prompt: str, shares: Sequence[float]) -> Terms:
         """(condition, weight) for a prompt; a row that names S* is shared out among the photos."""
         terms: Terms = []
         for row in rows:
             text = {"joint": prompt, "generic": generic_prompt(prompt, self.generic)}.get(row["prompt"], row["prompt"])
-            weight = self.guidance[row["weight"]] if isinstance(row["weight"], str) else float(row["weight"])
+            weight = self._weight(row)
             faded: dict[str, Any] = {"gamma": self.gamma, "blend": self.blend} if row.get("faded") else {}
             if PLACEHOLDER in text:
                 terms += [(Condition(text, photo, **faded), weight * share) for photo, share in enumerate(shares)]
@@ -72,14 +84,19 @@ class Sampler:
         return [(condition, weight) for condition, weight in terms if weight]
 
 
+def check_shares(shares: Sequence[float] | None, photos: int) -> None:
+    """ValueError unless there is one weight for each photo, none below 0, and not all of them 0."""
+    if shares is not None and (len(shares) != photos or min(shares) < 0 or sum(shares) <= 0):
+        raise ValueError(f"method.shares ({list(shares)}) must be {photos} weights >= 0, not all 0: one a photo")
+
+
 class Personal:
     """Somebody who was learned: prompts and seeds in, images out (the `Generate` of this method)."""
 
     def __init__(self, tuned: Tuned, photos: Tensor, sampler: Sampler, shares: Sequence[float] | None):
         self.tuned, self.base, self.sampler = tuned, tuned.base, sampler
         self.shares = [1 / len(photos)] * len(photos) if shares is None else list(shares)
-        if len(self.shares) != len(photos) or min(self.shares) < 0 or sum(self.shares) <= 0:
-            raise ValueError(f"method.shares ({shares}) must be {len(photos)} weights >= 0, not all 0: one a photo")
+        check_shares(shares, len(photos))
         self.noise = PersonalNoise(tuned.base, tuned.promptnet, photos, generic=sampler.generic)
 
     @property
@@ -122,14 +139,14 @@ class Personal:
 class ProFusion:
     """The method and, by its data, the ablations: no `finetune`, no fusion steps, other terms.
 
-    finetune: (base, promptnet, photos) -> Tuned; None uses the pre-trained PromptNet as it is.
+    finetune: (base, promptnet, photos, and people if there are several) -> Tuned; None uses the pre-trained PromptNet.
     shares: the weight s_k of each photo's S*; None shares equally, with sum 1. The refinement stage multiplies its
         weights by s_k, the fusion stage by s_k over their sum.
     """
 
     promptnet: PromptNet
     sampler: Sampler
-    finetune: Callable[[TextToImage, PromptNet, Tensor], Tuned] | None = None
+    finetune: Callable[..., Tuned] | None = None
     shares: Sequence[float] | None = None
 
     def learn(
@@ -138,16 +155,21 @@ class ProFusion:
         photos: Tensor,
         keep: Path | None = None,
         variants: Callable[[Tensor], Tensor] | None = None,
+        people: Sequence[int] | None = None,
     ) -> Generate:
         """`keep`: where the fine-tuned weights are kept, and taken from if they are there.
 
-        `variants`: photos [P, 3, H, W] -> what fine-tuning sees instead, [V, 3, H, W]; S* comes from the photos.
+        `variants`: photos [P, 3, H, W] -> what fine-tuning sees instead, as many of each photo, in their order; S*
+        comes from the photos. `people`: whom each photo shows, if not all one person; each learns to give its own.
         """
+        check_shares(self.shares, len(photos))
         if self.finetune is None:
             return Personal(Tuned(base, self.promptnet), photos, self.sampler, self.shares)
         if keep is not None and keep.exists():
             return Personal(untuned(base, self.promptnet).load(keep), photos, self.sampler, self.shares)
-        tuned = self.finetune(base, self.promptnet, photos if variants is None else variants(photos))
+        seen = photos if variants is None else variants(photos)
+        shown = None if people is None else [person for person in people for _ in range(len(seen) // len(photos))]
+        tuned = self.finetune(base, self.promptnet, seen, *([] if shown is None else [shown]))
         if keep is not None:
             tuned.save(keep)
         return Personal(tuned, photos, self.sampler, self.shares)

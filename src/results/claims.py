@@ -16,7 +16,8 @@ NOT_TESTED = "not tested yet"
 @dataclass(frozen=True)
 class Result:
     """What a claim's tests found. weights, code: digests; commit: of the code, None outside a clone; machine: what it
-    ran on; seconds: the wall time of its runs, those it shares with others included; settings: their limits."""
+    ran on; seconds: the wall time of its runs, those it shares with others included; settings: their limits; asked: a
+    digest of all that was asked, every setting of every side and the tests."""
 
     claim: str
     findings: Sequence[Finding] = ()
@@ -27,6 +28,7 @@ class Result:
     machine: str = ""
     seconds: int = 0
     settings: Sequence[str] = ()
+    asked: str = ""
 
     @property
     def verdict(self) -> str:
@@ -49,9 +51,7 @@ def read_result(path: Path) -> Result | None:
 
 def is_stale(stored: Result, now: Result) -> bool:
     """It comes from other code, weights or settings: no verdict any more."""
-    return any(getattr(stored, name) != getattr(now, name) for name in ("weights", "code")) or list(
-        stored.settings
-    ) != list(now.settings)
+    return any(getattr(stored, name) != getattr(now, name) for name in ("weights", "code", "asked"))
 
 
 def has_turned(stored: Result, now: Result) -> bool:

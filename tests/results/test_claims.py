@@ -13,7 +13,7 @@ from src.results.formats import to_text
 def result(verdict=SUPPORTED, **changes):
     interval = Difference(0.2, 0.1, 0.3, 0.05, 0.35, p=0.01, people=16, prompts=4, seeds=1, pairs=64, left_out=0)
     found = [Finding("new", "old", "text", 0.0, interval, verdict)]
-    return replace(Result("new is better", found, weights="w", code="c", settings=["people=16"]), **changes)
+    return replace(Result("new is better", found, weights="w", code="c", settings=["people=16"], asked="a"), **changes)
 
 
 def test_a_result_survives_its_file(tmp_path):
@@ -29,7 +29,7 @@ def test_without_findings_nothing_is_claimed():
     assert "other: not tested yet" in to_text(verdict_table({"other": Result("later")}))
 
 
-@pytest.mark.parametrize("change", [{"weights": "other"}, {"code": "other"}, {"settings": ["people=8"]}])
+@pytest.mark.parametrize("change", [{"weights": "other"}, {"code": "other"}, {"asked": "other"}])
 def test_what_comes_from_elsewhere_is_stale_and_never_a_turn(change):
     stored = result(NOT_SUPPORTED, **change)
     assert is_stale(stored, result())
