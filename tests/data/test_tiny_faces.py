@@ -126,3 +126,15 @@ def test_the_mask_of_a_reference_is_that_very_photos():
     )
     assert outside.float().mean() > 0.2
     assert torch.equal(photo[outside], nobody_else[outside])
+
+
+def test_several_photos_show_one_person_in_scenes_of_their_own_with_a_mask_each():
+    photos = tiny_people.reference(300_100, PROMPTS, photos=3)
+    masks = tiny_people.mask(photos, 300_100, PROMPTS)
+    assert photos.shape == (3, 3, 64, 64) and masks.shape == (3, 1, 64, 64)
+    assert torch.equal(photos[:1], tiny_people.reference(300_100, PROMPTS))
+    for (photo, mask), (other, _) in combinations(zip(photos, masks, strict=True), 2):
+        assert not torch.equal(photo, other)
+        assert 0.1 < float(mask.mean()) < 0.9
+    with pytest.raises(ValueError, match="the renderer has no mask of ada: set mask@world.augmentation.mask"):
+        tiny_people.mask(photos, "ada", PROMPTS)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from src.learning.finetune import Finetune, untuned
+from src.learning.finetune import Finetune, FinetuneOnPhoto, untuned
 from src.methods.profusion import ProFusion, Sampler
 from src.models.personal import PersonalNoise, attention_projections
 from src.models.promptnet import PromptNet
@@ -96,6 +96,45 @@ def test_several_photos_share_the_weights_of_their_person(tiny_base):
     assert terms[-1][0] == Condition("a photo of a person wearing a red hat")
 
 
+@pytest.mark.parametrize("shares", [[1.0], [0.5, 0.3, 0.2], [1.2, -0.2], [0.0, 0.0]])
+def test_shares_that_are_no_weights_are_refused_before_anything_is_learned(tiny_base, promptnet, photos, shares):
+    def finetune(*given):
+        raise AssertionError("learning began")
+
+    with pytest.raises(ValueError, match="method.shares .* 2 weights >= 0, not all 0"):
+        ProFusion(promptnet, sampler(), finetune, shares).learn(tiny_base, photos)
+
+
+def test_a_share_of_one_is_that_photo_alone(tiny_base, promptnet, photos):
+    both = ProFusion(promptnet, sampler(), shares=[0.0, 1.0]).learn(tiny_base, photos)
+    alone = ProFusion(promptnet, sampler()).learn(tiny_base, photos[1:])
+    torch.testing.assert_close(both(PROMPT, [2]), alone(PROMPT, [2]), atol=1e-4, rtol=1e-4)
+
+
+def test_two_people_learn_from_their_own_photos_alone(tiny_base, promptnet, photos, monkeypatch):
+    finetune = Finetune(steps=8, lr=1e-3, batch=4)
+    step, seen, pairs = FinetuneOnPhoto.training_step, [], []
+
+    def spy(base, net, shown, people):
+        seen.append(people)
+        return finetune(base, net, shown, people)
+
+    def record(module, batch, index):
+        pairs.append(batch)
+        return step(module, batch, index)
+
+    monkeypatch.setattr(FinetuneOnPhoto, "training_step", record)
+    method = ProFusion(promptnet, sampler(), spy)
+    method.learn(tiny_base, photos, variants=lambda each: each.repeat_interleave(2, 0), people=[0, 1])
+    assert seen == [[0, 0, 1, 1]]
+    reference, target = torch.cat(pairs).T
+    assert torch.equal(reference // 2, target // 2)  # variants 0 and 1 show one person, 2 and 3 the other
+    assert set(reference.tolist()) == set(target.tolist()) == {0, 1, 2, 3}
+    assert not torch.equal(reference, target)
+    with pytest.raises(ValueError, match=r"people \(\[0\]\) must say whom each of 2 photos shows"):
+        finetune(tiny_base, promptnet, photos, [0])
+
+
 def test_only_faded_rows_use_gamma():
     faded = sampler(gamma=0.4, blend="interpolate").terms(JOINT, PROMPT, [1.0])[0][0]
     assert (faded.gamma, faded.blend) == (0.4, "interpolate")
@@ -131,6 +170,10 @@ def test_a_batched_call_equals_one_call_each(tiny_base, promptnet, photos):
         ({"gamma": -0.1}, r"gamma \(-0.1\)"),
         ({"steps": 0}, r"steps \(0\) must be at least 1"),
         ({"guidance": {**GUIDANCE, "txet": 1.0}}, "txet"),
+        ({"guidance": {**GUIDANCE, "joint": "much"}}, r"guidance\.joint \(much\) must be a number"),
+        ({"joint": [{"prompt": "joint", "weight": "fussion"}]}, "weight 'fussion' is not in"),
+        ({"guidance": {**GUIDANCE, "joint": 0.0, "text": 0.0}}, "sampler.separate has no row"),
+        ({"opening": [], "opening_share": 0.5}, "sampler.opening has no row"),
     ],
 )
 def test_settings_out_of_range_are_named(changes, message):

@@ -8,6 +8,7 @@ import torch
 from insightface.utils.face_align import arcface_dst
 from torch import Tensor, nn
 
+from src.metrics.face_mask import face_mask
 from src.metrics.identity import Identity
 
 SIDE, STRIDES = 128, (8, 16, 32)
@@ -70,3 +71,18 @@ def test_what_is_no_detector_is_refused(nets: Path, detector: Path) -> None:
         Identity(name="x", model=str(detector), detector=str(detector), presence=str(detector))
     with pytest.raises(ValueError, match=r"colours \(rbg\)"):
         Identity(name="x", model=str(detector), colours="rbg")  # type: ignore[arg-type]
+
+
+def test_the_mask_holds_the_face_with_a_margin_and_all_below(detector: Path, tmp_path: Path) -> None:
+    bright, dark = torch.full((3, SIDE, SIDE), 0.9), torch.full((3, SIDE, SIDE), -0.9)
+    masks = face_mask(torch.stack([bright, bright]), "ada", [], detector=str(detector))
+    assert masks.shape == (2, 1, SIDE, SIDE) and torch.equal(masks[0], masks[1])
+    columns = masks[0, 0].any(0).nonzero().flatten()
+    assert (columns.min(), columns.max() + 1) == (0, 120)  # OneFace's box is 80 pixels wide, and half of it as a margin
+    assert masks[0, 0, -1, 0] == 1
+    with pytest.raises(
+        ValueError, match=r"insightface detector .*detector\.onnx found no face in photo 1 of ada.*file"
+    ):
+        face_mask(torch.stack([bright, dark]), "ada", [], detector=str(detector))
+    with pytest.raises(FileNotFoundError, match="det.onnx is missing: get insightface's pack buffalo_l"):
+        face_mask(bright[None], "ada", [], detector=str(tmp_path / "det.onnx"))
