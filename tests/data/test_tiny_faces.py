@@ -136,5 +136,5 @@ def test_several_photos_show_one_person_in_scenes_of_their_own_with_a_mask_each(
     for (photo, mask), (other, _) in combinations(zip(photos, masks, strict=True), 2):
         assert not torch.equal(photo, other)
         assert 0.1 < float(mask.mean()) < 0.9
-    with pytest.raises(ValueError, match="the renderer has no mask of ada: set mask@world.augmentation.mask"):
+    with pytest.raises(ValueError, match=r"the renderer has no mask of ada: set mask@world\.augmentation\.mask"):
         tiny_people.mask(photos, "ada", PROMPTS)

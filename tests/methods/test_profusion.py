@@ -101,7 +101,7 @@ def test_shares_that_are_no_weights_are_refused_before_anything_is_learned(tiny_
     def finetune(*given):
         raise AssertionError("learning began")
 
-    with pytest.raises(ValueError, match="method.shares .* 2 weights >= 0, not all 0"):
+    with pytest.raises(ValueError, match=r"method\.shares .* 2 weights >= 0, not all 0"):
         ProFusion(promptnet, sampler(), finetune, shares).learn(tiny_base, photos)
 
 

@@ -84,5 +84,5 @@ def test_the_mask_holds_the_face_with_a_margin_and_all_below(detector: Path, tmp
         ValueError, match=r"insightface detector .*detector\.onnx found no face in photo 1 of ada.*file"
     ):
         face_mask(torch.stack([bright, dark]), "ada", [], detector=str(detector))
-    with pytest.raises(FileNotFoundError, match="det.onnx is missing: get insightface's pack buffalo_l"):
+    with pytest.raises(FileNotFoundError, match=r"det\.onnx is missing: get insightface's pack buffalo_l"):
         face_mask(bright[None], "ada", [], detector=str(tmp_path / "det.onnx"))
