@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from src.data.datamodule import shared_batch
@@ -35,7 +35,7 @@ class Need:
 
 def needs_of(cfg: DictConfig, command: str) -> list[Need]:
     """The base's weights, and what the world lists for this command."""
-    found = [_weights(cfg)]
+    found = [_weights(cfg), *_inpainting(cfg)]
     for need in plain(cfg.world.needs):
         if command in need["commands"]:
             here = Path(need["place"]).exists()
@@ -98,6 +98,19 @@ def _weights(cfg: DictConfig) -> Need:
         return Need("base weights", place if "folder_or_hub_id" in source else "random, of the configured architecture")
     listed = "; ".join(f"{part}: {fault}" for part, fault in faults.items())
     return Need("base weights", listed, " and ".join(dict.fromkeys(_remedy(source, part) for part in faults)))
+
+
+def _inpainting(cfg: DictConfig) -> list[Need]:
+    """The weights that repaint photos, where augmentation is asked for and has weights of its own."""
+    asked = [OmegaConf.select(cfg, name) for name in ("augmentation", "ablation.change.augmentation")]
+    places = [each.inpainter.folder_or_hub_id for each in asked if each and "folder_or_hub_id" in each.inpainter]
+    return [_inpainter(place) for place in places[:1]]
+
+
+def _inpainter(place: str) -> Need:
+    faults = {part: fault for part, fault in lacking({"folder_or_hub_id": place}).items() if part != "image_encoder"}
+    remedy = f"run `hf download {place}`, or set world.augmentation.inpainter.folder_or_hub_id=FOLDER"
+    return Need("inpainting weights", place, remedy if faults else "")
 
 
 def _remedy(source: dict[str, Any], part: str) -> str:

@@ -22,13 +22,13 @@ def main(cfg: DictConfig) -> None:
     composed = Composed(cfg)
     places = list(places_of(cfg))
     composed.check(*(place for _, _, place in places))
-    study = composed.study()
     print(f"{cfg.world.notice}\n{cfg.sweep.question}", flush=True)
-    anchors = {name: rows for name, (_, rows) in composed.anchors(study).items()}
+    anchors = {name: rows for name, (_, rows) in composed.anchors(composed.study()).items()}
     rows: list[dict[str, Any]] = []
     runs: dict[str, Run] = {}
     for line, value, place in places:
-        run, found = composed.method_side(study, "sweep", place)
+        own = composed if place.world == cfg.world else Composed(place)  # another world shows other photos
+        run, found = own.method_side(own.study(), "sweep", place)
         evaluations = run.summary().get("unet_evaluations")
         rows.append({"line": line, cfg.sweep.setting: value, **level(found, anchors), "unet_evaluations": evaluations})
         runs[f"{line} {value:g}"] = run
@@ -42,7 +42,7 @@ def main(cfg: DictConfig) -> None:
             curves = figures.curves(rows, x=cfg.sweep.setting, y=("text", "identity"), by="line")
             write_atomic(run.path("curves.png"), curves)
             save_png(run.path("grid.png"), side_grid(runs), settings["sides"])
-            run.finish({"people": len(study.people)})
+            run.finish({"people": len(composed.people)})
     print(tables.to_text(table))
     for name in ("table.md", "curves.png", "grid.png"):
         print(f"{name:<11}{run.path(name)}", flush=True)
