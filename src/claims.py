@@ -12,7 +12,7 @@ from src.preflight import check_needs
 from src.regularisation import regularised
 from src.results import formats, provenance
 from src.results.claim_pages import Evidence, write_pages
-from src.results.claims import Result, has_turned, is_stale, read_result, verdict_table
+from src.results.claims import STALE, Result, has_turned, is_stale, read_result, verdict_table
 from src.results.digests import code_digest, digest
 from src.results.findings import finding
 from src.studies import SIDE, Composed, changed
@@ -116,7 +116,7 @@ def shown(stored: Result | None, now: Result) -> Result:
     """The stored result, or one without findings that says why it has no verdict."""
     if stored is None:
         return now
-    return replace(now, claim="stale") if is_stale(stored, now) else stored
+    return replace(now, untested=STALE) if is_stale(stored, now) else stored
 
 
 def _then(stored: Result | None, now: Result) -> str:

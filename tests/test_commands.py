@@ -12,11 +12,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from src import ablate, build_tiny_world, claims, personalise, sweep, train, tune
+from src import ablate, build_tiny_world, claims, personalise, regularisation, sweep, train, tune
 from src.results.store import read_csv, read_settings
 
 ROOT = Path(__file__).parents[1]
 PHOTO = ROOT / "src" / "tiny_world" / "examples" / "person-300000.png"
+OTHER = PHOTO.with_name("person-300001.png")
 QUICK = ["sampler.steps=2", "method.finetune.steps=2", "method.finetune.batch=2", "logger.mode=disabled"]
 SMALL = ["people=2", "prompts=2", "seeds=1"]
 pytestmark = pytest.mark.weights
@@ -88,6 +89,12 @@ def test_a_recorded_claim_leaves_its_tables_and_pictures_and_fewer_than_16_peopl
     assert {path.name for path in kept.iterdir()} == {
         "quick.json", "quick.md", "quick.png", "quick-differences.png"
     }  # fmt: skip
+    images = sorted((tmp_path / "runs").rglob("*.png"))
+    assert "undecided" in run(claims, *sizes, "experiments=kept", "show=true")[1]
+    stale = run(claims, *sizes[:-1], "overrides=['sampler.steps=3']", "experiments=kept", "show=true")[1]
+    assert "finetuning: stale" in stale and "undecided" not in stale
+    assert "finetuning: not tested yet" in run(claims, *sizes, "experiments=nowhere", "show=true")[1]
+    assert sorted((tmp_path / "runs").rglob("*.png")) == images
 
 
 def test_both_sides_start_from_the_same_noise(run, tmp_path):
@@ -137,6 +144,38 @@ def test_personalise_writes_images_with_their_settings(run, tmp_path):
 
 def test_personalise_takes_several_photos(run):
     assert run(personalise, f"photo=[{PHOTO},{PHOTO}]", "seeds=1", *QUICK)[0] == 0
+
+
+def test_two_people_are_blended_by_weight(run):
+    both = [f"photo=[{PHOTO},{OTHER}]", "people=[0,1]", "method.shares=[0.7,0.3]"]
+    assert run(personalise, *both, "seeds=1", *QUICK)[0] == 0
+
+
+def test_what_a_person_was_learned_from_is_kept_to_look_at(run, tmp_path):
+    own = [
+        "augmentation=${world.augmentation}",
+        "mask@world.augmentation.mask=fixed_box",
+        "world.augmentation.augment.count=2",
+    ]
+    status, _, complaint = run(personalise, f"photo={PHOTO}", "seeds=1", *QUICK, *own)
+    assert status == 0, complaint
+    folder = next((tmp_path / "runs" / "personalise").iterdir()) / "variants" / "0-person-300000"
+    assert (folder / "sheet.png").is_file()
+    assert run(personalise, f"photo={PHOTO}", "seeds=1", *QUICK, own[0])[2].startswith(
+        "error: the renderer has no mask of"
+    )
+
+
+def test_every_lambda_continues_one_early_promptnet(run, tmp_path):
+    small = ["early_steps=1", "further_steps=1", "penalties=[0.0,0.5]", "people=1", "prompts=1"]
+    overrides = "overrides=[method.finetune=null,people_set.split=evaluation_1,sampler.steps=1]"
+    status, printed, complaint = run(regularisation, *small, overrides)
+    assert status == 0, complaint
+    rows = read_csv(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
+    assert [(row["sampler"], row["lambda"]) for row in rows] == [
+        (s, p) for p in ("0.0", "0.5") for s in ("base", "fusion")
+    ]
+    assert len(list((tmp_path / "runs" / "train").iterdir())) == 3  # the early one, and one each
 
 
 def test_pretraining_runs_and_goes_on(run, tmp_path):
@@ -194,6 +233,13 @@ def test_ffhq_pretraining_lists_everything_that_is_missing(run):
         (ablate, ["seeds=abc"], ["seeds (abc)"]),
         (ablate, ["sampler.steps=1001"], ["1001"]),
         (ablate, ["sampler.blend=interp"], ["blend (interp)"]),
+        (personalise, [f"photo={PHOTO}", "method.shares=[0.5,0.5]"], ["method.shares", "1 weights"]),
+        (personalise, [f"photo=[{PHOTO},{PHOTO}]", "method.shares=[0,0]"], ["method.shares", "not all 0"]),
+        (claims, ["only=[]"], ["only ([])", "both_stages"]),
+        (claims, ["only=[moon]"], ["only (moon)", "both_stages"]),
+        (regularisation, ["penalties=[0.0,-0.1]"], ["penalties", "-0.1", "0 or more"]),
+        (regularisation, ["penalties=[]"], ["penalties ([])"]),
+        (ablate, ["prompt_set={}"], ["prompt_set"]),
         (build_tiny_world, ["stage=moon"], ["stage (moon)", "vae"]),
     ],
 )

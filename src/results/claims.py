@@ -11,13 +11,15 @@ from src.results.store import read_json, write_json
 from src.results.tables import Table
 
 NOT_TESTED = "not tested yet"
+STALE = "stale (other code, weights or settings): run it again"
 
 
 @dataclass(frozen=True)
 class Result:
     """What a claim's tests found. weights, code: digests; commit: of the code, None outside a clone; machine: what it
     ran on; seconds: the wall time of its runs, those it shares with others included; settings: their limits; asked: a
-    digest of all that was asked, every setting of every side and the tests."""
+    digest of all that was asked, every setting of every side and the tests; untested: what stands for a verdict without
+    findings."""
 
     claim: str
     findings: Sequence[Finding] = ()
@@ -29,10 +31,11 @@ class Result:
     seconds: int = 0
     settings: Sequence[str] = ()
     asked: str = ""
+    untested: str = NOT_TESTED
 
     @property
     def verdict(self) -> str:
-        return together(self.findings) if self.findings else NOT_TESTED
+        return together(self.findings) if self.findings else self.untested
 
 
 def write_result(path: Path, result: Result) -> None:
