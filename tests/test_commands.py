@@ -168,7 +168,7 @@ def test_what_a_person_was_learned_from_is_kept_to_look_at(run, tmp_path):
 
 def test_every_lambda_continues_one_early_promptnet(run, tmp_path):
     small = ["early_steps=1", "further_steps=1", "penalties=[0.0,0.5]", "people=1", "prompts=1"]
-    overrides = "overrides=[method.finetune=null,people_set.split=evaluation_1,sampler.steps=1]"
+    overrides = "overrides=['method.finetune=null','people_set.split=evaluation_1','sampler.steps=1']"
     status, printed, complaint = run(regularisation, *small, overrides)
     assert status == 0, complaint
     rows = read_csv(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
@@ -239,7 +239,7 @@ def test_ffhq_pretraining_lists_everything_that_is_missing(run):
         (claims, ["only=[moon]"], ["only (moon)", "both_stages"]),
         (regularisation, ["penalties=[0.0,-0.1]"], ["penalties", "-0.1", "0 or more"]),
         (regularisation, ["penalties=[]"], ["penalties ([])"]),
-        (ablate, ["prompt_set={}"], ["prompt_set"]),
+        (ablate, ["prompt_set.after=[]", "prompt_set.before=[]"], ["prompt_set holds no prompt", "after="]),
         (build_tiny_world, ["stage=moon"], ["stage (moon)", "vae"]),
     ],
 )

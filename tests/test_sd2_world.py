@@ -54,3 +54,12 @@ def test_missing_weights_and_photos_are_all_named_at_once(world, monkeypatch):
         typed(monkeypatch, [*world, *absent])
     for word in ("lacks 3", "CONSENT.txt", "`hf download nobody/nothing`", "world.promptnet=FOLDER"):
         assert word in str(stop.value)
+
+
+def test_the_inpainting_weights_are_needed_where_augmentation_is_asked_for(world, monkeypatch):
+    with pytest.raises(SystemExit) as stop:
+        typed(monkeypatch, [*world, "ablation=with_augmentation", "people_set.folder=nowhere"])
+    for word in ("lacks 2", "inpainting weights", "`hf download sd2-community/stable-diffusion-2-inpainting`"):
+        assert word in str(stop.value)
+    with pytest.raises(SystemExit, match="lacks 1: evaluation photos"):
+        typed(monkeypatch, [*world, "people_set.folder=nowhere"])
