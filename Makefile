@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test test-all notebooks lint clean
+.PHONY: demo test test-all notebooks claims lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +21,9 @@ test-all: $(VENV)/.installed
 
 notebooks: $(VENV)/.installed ## run them on the embedded world
 	$(RUN) -m pytest --nbmake notebooks
+
+claims: $(VENV)/.installed ## a small version of every claim; fails when a stored verdict has turned
+	$(RUN) -m src.claims effort=quick
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check src tests
