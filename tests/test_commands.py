@@ -73,6 +73,15 @@ def test_a_sweep_ends_where_both_meanings_of_gamma_are_one(run, tmp_path):
     assert text["position", "0.5"] != text["interpolate", "0.5"]
 
 
+def test_a_sweep_of_photos_learns_from_so_many(run, tmp_path):
+    small = ["people=1", "prompts=1", "seeds=1", "sampler.steps=2", "method.finetune=null"]
+    status, printed, complaint = run(sweep, "sweep=photos", "sweep.values=[1,2]", *small)
+    assert status == 0, complaint
+    rows = read_csv(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
+    assert [row["unet_evaluations"] for row in rows] == ["10", "14", "6", "8"]  # the S* of each photo is a condition
+    assert rows[0]["identity"] != rows[1]["identity"]
+
+
 def test_a_recorded_claim_leaves_its_tables_and_pictures_and_fewer_than_16_people_decide_nothing(run, tmp_path):
     sizes = [
         "effort=quick",
