@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +21,14 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from src.data import tiny_faces
 from src.data.tiny_captions import WORDS
 from src.diffusion import Schedule, add_noise
-from src.models.prompts import PLACEHOLDER, encode
-from src.tiny_world.identity_judges import traits
 from src.tiny_world.pictures import Irises, Pictures
 from src.tiny_world.training import averaged, fit
 
 TRAINING_PICTURES: dict[str, Any] = {"first": 0, "count": 50_000}
 CONTEXT = 32  # tokens: the longest caption has 31
 TEXT_WIDTH = 160
-NAMED = 1 / 2  # of the captions of the base call the person by name
-NOUNS = re.compile("a person|someone|somebody")
 IRIS_WEIGHT = 120  # of a pixel that is all iris, where the background has 1
 
 
@@ -212,49 +206,10 @@ def loss_weights(alpha_bar: Tensor) -> Tensor:
     return snr.clamp(max=5) / snr * (1 + 1 / snr).clamp(max=8)
 
 
-class Names(nn.Module):
-    """Who somebody is -> a word for them: as a base of the web's size knows the names of people whom it has seen.
-
-    Captions never say who is shown, and a base that has read nothing else has no word that could: neither PromptNet
-    nor an optimised token finds one (gate 7 of the world). Names are kept with the checkpoint and never shipped; they
-    begin as "person".
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        last = nn.Linear(256, TEXT_WIDTH)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.map = nn.Sequential(nn.Linear(len(traits(tiny_faces.person(0))), 256), nn.SiLU(), last)
-
-    def forward(self, people: Sequence[int], noun: Tensor) -> Tensor:
-        """Numbers of B people, the embedding of "person" [1, 1, D] -> theirs [B, 1, D]."""
-        return noun + self.map(torch.stack([traits(tiny_faces.person(person)) for person in people]))[:, None]
-
-
-def named(captions: Sequence[str], generator: torch.Generator) -> list[str]:
-    """Captions, in half of which S* stands for the person."""
-    draw = torch.rand(len(captions), generator=generator) < NAMED
-    return [NOUNS.sub(PLACEHOLDER, c, count=1) if d else c for c, d in zip(captions, draw, strict=True)]
-
-
-def new_base(tokenizer: CLIPTokenizer) -> nn.ModuleDict:
-    """U-Net, text encoder and the names of training, with random weights."""
-    return nn.ModuleDict({"unet": new_unet(), "text_encoder": new_text_encoder(tokenizer), "names": Names()})
-
-
-def load_base(tokenizer: CLIPTokenizer, cache: Path) -> nn.ModuleDict:
-    """The averaged weights of the stage base."""
-    net = new_base(tokenizer)
-    averaged(net, cache / "base.pt")
-    return net
-
-
 def train_base(cache: Path, *, steps: int, seed: int = 2) -> dict[str, Any]:
     """U-Net and text encoder together on captioned pictures; weighted noise loss, 10 % empty captions."""
     latents, tokenizer = Latents(cache), kept_tokenizer(cache)
-    net = new_base(tokenizer)
-    noun_ids = tokenizer("a photo of person", return_tensors="pt").input_ids[:, :5]
+    net = nn.ModuleDict({"unet": new_unet(), "text_encoder": new_text_encoder(tokenizer)})
     schedule = Schedule.ddim(50)
     weights = loss_weights(schedule.alpha_bar)
 
@@ -262,18 +217,15 @@ def train_base(cache: Path, *, steps: int, seed: int = 2) -> dict[str, Any]:
         index = torch.randint(latents.pictures.count, (64,), generator=generator)
         captions = latents.pictures.captions(index, int(torch.randint(2**31, (1,), generator=generator)))
         empty = torch.rand(len(captions), generator=generator) < 0.1
-        words = named(["" if e else c for e, c in zip(empty, captions, strict=True)], generator)
-        plain = [word.replace(PLACEHOLDER, "person") for word in words]  # as many tokens
-        ids = tokenizer(plain, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        words = ["" if e else c for e, c in zip(empty, captions, strict=True)]
+        ids = tokenizer(words, padding="max_length", truncation=True, return_tensors="pt").input_ids
         x_0 = latents.sample(index, generator)
         eps = torch.randn(x_0.shape, generator=generator)
         t = torch.randint(1000, (len(index),), generator=generator)
         x_t = add_noise(x_0, eps, t, schedule)
         # the mathematical attention: the fused one's backward pass is slow on CPUs
         with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-            noun = net["text_encoder"].embeddings(noun_ids)[:, -1:]
-            pseudo = net["names"]([latents.pictures.person_of(int(i)) for i in index], noun)
-            states = encode(net["text_encoder"], tokenizer, words, pseudo)
+            states = net["text_encoder"](ids).last_hidden_state
             text, mask = shown_states(states, ids, tokenizer.eos_token_id, generator)
             error = net["unet"](x_t, t, text, encoder_attention_mask=mask).sample.float() - eps
         each = error.square().mean((1, 2, 3))

@@ -23,11 +23,9 @@ def unpack(weights: Path, cache: Path) -> None:
     unet = generator.new_unet().from_pretrained(base / "unet")
     text_encoder = generator.new_text_encoder(tokenizer).from_pretrained(base / "text_encoder")
     image_encoder = vision.new_image_encoder().from_pretrained(base / "image_encoder")
-    trained = generator.new_base(tokenizer)
-    trained["unet"], trained["text_encoder"] = unet, text_encoder
     nets = {
         "vae": generator.new_vae().from_pretrained(base / "vae"),
-        "base": trained,
+        "base": nn.ModuleDict({"unet": unet, "text_encoder": text_encoder}),
         "vision": nn.ModuleDict({"image_encoder": image_encoder}),
     }
     present = [path for name in nets if (path := cache / f"{name}.pt").exists()]
