@@ -60,7 +60,7 @@ def test_a_sampler_with_an_opening_runs_between_the_same_anchors(run):
     tiny = ["people=1", "prompts=1", "seeds=1", "sampler.steps=5", "logger.mode=disabled"]
     status, printed, complaint = run(ablate, "sampler=tiny_multi_stage", "ablation=no_finetune", *QUICK[1:3], *tiny)
     assert status == 0, complaint
-    assert "full 13, no_finetune 13" in printed  # two steps of 2 evaluations, three of 3
+    assert "full 14, no_finetune 14" in printed  # one step of 2 evaluations, four of 3
 
 
 def test_a_sweep_ends_where_both_meanings_of_gamma_are_one(run, tmp_path):
