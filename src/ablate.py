@@ -2,8 +2,9 @@
 
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, command, plain, portable
+from src.entry import PACKAGE, command, listed_shares, plain, portable
 from src.judging import towers
+from src.methods.profusion import check_shares
 from src.preflight import check_needs
 from src.results import tables
 from src.results.digests import code_digest, digest
@@ -19,8 +20,13 @@ def main(cfg: DictConfig) -> None:
     composed = Composed(cfg)
     ablated = changed(cfg, cfg.ablation.change)
     if plain(ablated) == plain(cfg) and not cfg.ablation.fresh_noise:
-        raise ValueError(f"ablation={cfg.ablation.name} changes nothing: {cfg.ablation.change} is set already")
+        raise ValueError(
+            f"ablation={cfg.ablation.name} changes nothing: {cfg.ablation.change} is set already; "
+            "give the full method another value on the command line"
+        )
     composed.check(cfg, ablated)
+    for side in (cfg, ablated):
+        check_shares(listed_shares(side), len(composed.photo(composed.people[0])))
     study = composed.study()
     print(f"{cfg.world.notice}\n{cfg.ablation.name}: {cfg.ablation.question}", flush=True)
     full_run, full = composed.method_side(study, "full", cfg)

@@ -1,29 +1,36 @@
 """Every claim of the paper with a verdict: `python -m src.claims`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, command, compose, count, plain, portable
+from src.claim_sides import asked, decisive, pretrained, pretraining, with_promptnet
+from src.entry import PACKAGE, command, plain, portable
+from src.judging import towers
 from src.preflight import check_needs
-from src.regularisation import regularised
 from src.results import formats, provenance
 from src.results.claim_pages import Evidence, write_pages
 from src.results.claims import STALE, Result, has_turned, is_stale, read_result, verdict_table
 from src.results.digests import code_digest, digest
 from src.results.findings import finding
-from src.studies import SIDE, Composed, changed
+from src.studies import SIDE, Composed
 
-PENALTY = "learning.penalty="  # a side's override that speaks of pre-training
-JUDGED = (*SIDE, "results/differences.py", "results/findings.py")  # whose code decides a verdict
+DECIDING = ("differences", "findings", "levels", "tables", "variants", "verdicts")
+JUDGED = (
+    *SIDE,
+    *(f"results/{name}.py" for name in DECIDING),
+    "claims.py",
+    "claim_sides.py",
+    "regularisation.py",
+    "train.py",
+)
 
 
 @command("claims")
 def main(cfg: DictConfig) -> None:
-    check_needs(cfg, "ablate")
     results: dict[str, Result] = {}
     turned = []
     for name, claim in chosen(cfg).items():
@@ -45,6 +52,7 @@ def chosen(cfg: DictConfig) -> dict[str, Any]:
     """The claims that `only` names, or all. ValueError for an unknown one."""
     claims = plain(cfg.claim)
     names = list(claims) if cfg.only is None else plain(cfg.only)
+    names = [names] if isinstance(names, str) else names
     if not names:
         raise ValueError(f"only ([]) names no claim: choose from {', '.join(claims)}")
     for name in names:
@@ -57,8 +65,7 @@ def identity(cfg: DictConfig, claim: Mapping[str, Any]) -> Result:
     """The claim as it would be tested now, without findings: by it a stored result is found to be stale."""
     settings, configs = asked(cfg, claim)
     first = next(iter(configs.values()), None)
-    own = ("method", "sampler", "augmentation", "base", "promptnet", "judges", "people_set", "prompt_set")
-    sides = {name: {part: plain(config[part]) for part in own} for name, config in configs.items()}
+    sides = {name: {**decisive(config), **pretraining(cfg, claim["sides"][name])} for name, config in configs.items()}
     return Result(
         claim=claim["claim"],
         weights=digest({}, weights=Composed(first).weights, code="") if first else "",
@@ -74,47 +81,30 @@ def identity(cfg: DictConfig, claim: Mapping[str, Any]) -> Result:
 def tested(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[Result, Evidence]:
     """All sides of a claim under the same people, prompts and noise, what its tests find, and the runs behind it."""
     _, configs = asked(cfg, claim)
-    configs = {name: with_promptnet(cfg, config, claim["sides"][name]) for name, config in configs.items()}
+    for config in configs.values():
+        check_needs(config, "ablate")
+    trainings = {name: pretrained(cfg, claim["sides"][name]) for name in configs}
+    configs = {name: with_promptnet(config, trainings[name]) for name, config in configs.items()}
     composed = {name: Composed(config) for name, config in configs.items()}
     first = next(iter(composed.values()))
     first.check(*configs.values())
     sides = {name: composed[name].method_side(composed[name].study(), "claim", c) for name, c in configs.items()}
     anchors = first.anchors(first.study())
     rows, between = ({name: rows for name, (_, rows) in runs.items()} for runs in (sides, anchors))
+    made, given = ({name: run for name, (run, _) in runs.items()} for runs in (sides, anchors))
+    every = [*made.values(), *given.values(), *(run for runs in trainings.values() for run in runs)]
     result = replace(
         identity(cfg, claim),
         findings=[finding(rows, between, **test) for test in claim["tests"]],
-        seconds=round(sum(run.summary()["wall_seconds"] for run, _ in [*sides.values(), *anchors.values()])),
+        seconds=round(sum({run.folder: run.summary()["wall_seconds"] for run in every}.values())),
     )
-    made, given = ({name: run for name, (run, _) in runs.items()} for runs in (sides, anchors))
-    return result, Evidence(made, given, claim.get("shown", list(made)))
-
-
-def asked(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[list[str], dict[str, DictConfig]]:
-    """What all sides have in common, and the configuration of each."""
-    settings = [*plain(cfg.overrides), *(f"{name}={count(cfg, name)}" for name in ("people", "prompts", "seeds"))]
-    common = [*settings, f"runs={cfg.runs}", "logger=disabled"]
-    return settings, {name: side(common, own) for name, own in claim["sides"].items()}
-
-
-def side(common: Sequence[str], own: Sequence[str]) -> DictConfig:
-    """What `python -m src.ablate` would hold against the full method with these overrides."""
-    cfg = compose("ablate", [*common, *(override for override in own if not override.startswith(PENALTY))])
-    return changed(cfg, cfg.ablation.change)
-
-
-def with_promptnet(cfg: DictConfig, side: DictConfig, own: Sequence[str]) -> DictConfig:
-    """The side, with a PromptNet that was pre-trained further under its penalty if it names one (trained now, once)."""
-    penalties = [float(override.removeprefix(PENALTY)) for override in own if override.startswith(PENALTY)]
-    if not penalties:
-        return side
-    study = compose("regularisation", [f"runs={cfg.runs}"])
-    return changed(side, {"promptnet.folder": str(regularised(study, penalties[-1]).path("promptnet"))})
+    marks = {"selecting": plain(first.cfg.judges.selecting), "towers": towers(first.cfg)}
+    return result, Evidence(made, given, claim.get("shown", list(made)), **marks)
 
 
 def shown(stored: Result | None, now: Result) -> Result:
     """The stored result, or one without findings that says why it has no verdict."""
-    if stored is None:
+    if stored is None or not stored.findings:
         return now
     return replace(now, untested=STALE) if is_stale(stored, now) else stored
 

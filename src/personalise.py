@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from src.data.photos import read_photos
-from src.entry import PACKAGE, build, command, count, plain, portable
+from src.entry import PACKAGE, build, command, count, listed_shares, plain, portable
 from src.judging import build_judges
 from src.methods.profusion import check_shares
 from src.metrics.score import score_folder
@@ -36,14 +36,18 @@ def main(cfg: DictConfig) -> None:
     if not settings["prompts"]:
         raise ValueError("prompts ([]) must hold at least one prompt, such as 'a photo of S* at the beach'")
     seeds = list(range(cfg.seed, cfg.seed + count(cfg, "seeds")))
-    weights = weights_of(cfg, "base", "promptnet", "judges")
+    weights = weights_of(cfg, "base", "promptnet", "judges", "augmentation")
     base, promptnet, sampler = build(cfg.base), build(cfg.promptnet), build(cfg.sampler)
     for prompt in settings["prompts"]:
         check_prompt(prompt, base.tokenizer, base.known_words, promptnet.num_pseudo_tokens)
     base.schedule(sampler.steps)
     method = build(cfg.method)(promptnet=promptnet, sampler=sampler)
     photos = read_photos(settings["photo"], base.image_size)
-    check_shares(method.shares, len(photos))
+    check_people(settings["people"], len(photos))
+    check_shares(listed_shares(cfg), len(photos))
+    if cfg.augmentation is not None:
+        for photo, name in zip(photos, names_of(settings), strict=True):  # before a folder is made
+            build(cfg.augmentation.mask)(photo[None], name, settings["prompts"])
     print(cfg.world.notice, flush=True)
     own = {name: value for name, value in settings.items() if name not in ("runs", "logger")}
     own["photo"] = [file_digest(Path(path)) for path in settings["photo"]]
@@ -64,15 +68,26 @@ def main(cfg: DictConfig) -> None:
         print(f"{name:<11}{run.path(name)}", flush=True)
 
 
+def check_people(people: Any, photos: int) -> None:
+    """ValueError unless there is one number for each photo, or none at all."""
+    if people is not None and (not isinstance(people, list) or len(people) != photos):
+        raise ValueError(f"people ({people}) must be a list of {photos}: whom each photo shows, such as [0,1]")
+
+
 def varied(cfg: DictConfig, run: Run, base: TextToImage, settings: dict[str, Any], photos: Tensor) -> Tensor:
     """The photos [P, 3, H, W] and their variants, which are kept in the run with a contact sheet to look at."""
-    names = [Path(path).stem for path in settings["photo"]]
+    names = names_of(settings)
     made = [
         partial(augmented, cfg.augmentation, base, photo[None], name, settings["prompts"])
         for photo, name in zip(photos, names, strict=True)
     ]
     folders = [run.path("variants") / f"{number}-{name}" for number, name in enumerate(names)]
     return torch.cat([kept_variants(f, base.image_size, make) for f, make in zip(folders, made, strict=True)])
+
+
+def names_of(settings: dict[str, Any]) -> list[str]:
+    """By which masks are looked for."""
+    return [Path(path).stem for path in settings["photo"]]
 
 
 def _listed(value: Any) -> list[str]:

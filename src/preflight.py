@@ -23,6 +23,11 @@ GIB = 2**30
 # it measured at Stable Diffusion 2's size (2 GiB), and rounded up
 ACTIVATIONS = {False: 2400, True: 500}
 
+MASKS = {
+    "detector": "download insightface's buffalo_l pack, or set world.augmentation.mask.detector=FILE",
+    "folder": "draw masks, white on the subject, as FOLDER/PERSON.png, and set world.augmentation.mask.folder=FOLDER",
+}
+
 
 @dataclass(frozen=True)
 class Need:
@@ -35,7 +40,7 @@ class Need:
 
 def needs_of(cfg: DictConfig, command: str) -> list[Need]:
     """The base's weights, and what the world lists for this command."""
-    found = [_weights(cfg), *_inpainting(cfg)]
+    found = [_weights(cfg), *_inpainting(cfg), *_masks(cfg)]
     for need in plain(cfg.world.needs):
         if command in need["commands"]:
             here = Path(need["place"]).exists()
@@ -102,9 +107,28 @@ def _weights(cfg: DictConfig) -> Need:
 
 def _inpainting(cfg: DictConfig) -> list[Need]:
     """The weights that repaint photos, where augmentation is asked for and has weights of its own."""
-    asked = [OmegaConf.select(cfg, name) for name in ("augmentation", "ablation.change.augmentation")]
-    places = [each.inpainter.folder_or_hub_id for each in asked if each and "folder_or_hub_id" in each.inpainter]
+    places = [each.inpainter.folder_or_hub_id for each in _asked(cfg) if "folder_or_hub_id" in each.inpainter]
     return [_inpainter(place) for place in places[:1]]
+
+
+def _masks(cfg: DictConfig) -> list[Need]:
+    """The detector or the drawn masks that augmentation looks for its subject with."""
+    found = []
+    for each in _asked(cfg)[:1]:
+        for name, remedy in MASKS.items():
+            place = each.mask.get(name)
+            if place is not None:
+                found.append(Need(f"the mask's {name}", str(place), "" if Path(place).exists() else remedy))
+    return found
+
+
+def _asked(cfg: DictConfig) -> list[DictConfig]:
+    """The augmentations of this command. ValueError for a setting that is none."""
+    asked = [OmegaConf.select(cfg, name) for name in ("augmentation", "ablation.change.augmentation")]
+    for each in asked:
+        if each is not None and not isinstance(each, DictConfig):
+            raise ValueError(f"augmentation ({each}) must be null or '${{world.augmentation}}'")
+    return [each for each in asked if each]
 
 
 def _inpainter(place: str) -> Need:

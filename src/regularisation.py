@@ -1,31 +1,33 @@
 """What regularising S* costs (Zhou et al. 2023, figure 2): `python -m src.regularisation`."""
 
-from collections.abc import Sequence
+import math
 from typing import Any
 
 from omegaconf import DictConfig
 
 from src.entry import PACKAGE, command, compose, count, plain
-from src.preflight import check_needs
 from src.results import figures, tables
 from src.results.digests import code_digest, digest
 from src.results.levels import level
 from src.results.runs import Run, open_run
 from src.results.store import write_atomic
+from src.results.study import Rows
 from src.studies import Composed
 from src.train import trained_promptnet
+
+TRAINING = ["+experiment=tiny_pretrain"]  # what is continued
 
 
 @command("regularisation")
 def main(cfg: DictConfig) -> None:
-    check_needs(cfg, "ablate")
     check_penalties(plain(cfg.penalties))
     rows: list[dict[str, Any]] = []
     weights: dict[str, str] = {}
+    anchors: dict[str, Rows] = {}  # of the first side, for all: one scale
     for penalty in plain(cfg.penalties):
-        promptnet = regularised(cfg, penalty).path("promptnet")
+        promptnet = regularised(cfg, penalty)[-1].path("promptnet")
         for name, overrides in plain(cfg.samplers).items():
-            side, own = scored(cfg, f"promptnet.folder={promptnet}", *overrides)
+            side, own = scored(cfg, anchors, f"promptnet.folder={promptnet}", *overrides)
             rows.append({"sampler": name, "lambda": penalty, **side})
             weights |= {f"{name} {penalty}": own}
     table = tables.Table(rows, ["normalised between floor and ceiling, mean over judges; 95 %: t-interval over people"])
@@ -40,35 +42,40 @@ def main(cfg: DictConfig) -> None:
     print(f"table:  {run.path('table.md')}\ncurves: {run.path('curves.png')} (look at them)", flush=True)
 
 
-def check_penalties(penalties: Sequence[float]) -> None:
-    """Before anything is trained: ValueError if there is none, or one below 0."""
-    if not penalties or min(penalties) < 0:
-        raise ValueError(f"penalties ({list(penalties)}) must be one or more lambdas of 0 or more")
+def check_penalties(penalties: Any) -> None:
+    """Before anything is trained: ValueError if there is none, or one that is no number of 0 or more."""
+    listed = isinstance(penalties, list) and len(penalties) > 0
+    if not listed or not all(isinstance(each, int | float) and 0 <= each < math.inf for each in penalties):
+        raise ValueError(f"penalties ({penalties}) must be a list of one or more lambdas of 0 or more, such as [0,0.1]")
 
 
-def regularised(cfg: DictConfig, penalty: float) -> Run:
-    """The run that trains PromptNet under a penalty, from an early checkpoint that all penalties have in common."""
+def regularised(cfg: DictConfig, penalty: float) -> tuple[Run, Run]:
+    """The run of the early checkpoint that all penalties have in common, and the run that goes on under this one."""
     check_penalties([penalty])
     early = continued(cfg, steps=cfg.early_steps)
     start = ["promptnet=continued", f"promptnet.folder={early.path('promptnet')}"]
-    return continued(cfg, f"learning.penalty={penalty}", *start, steps=cfg.further_steps)
+    return early, continued(cfg, f"learning.penalty={penalty}", *start, steps=cfg.further_steps)
 
 
 def continued(cfg: DictConfig, *overrides: str, steps: int) -> Run:
     """The run that trains PromptNet for some steps, from nothing or from where another one ended."""
     changes = [f"trainer.steps={steps}", f"runs={cfg.runs}", "logger=disabled", *overrides]
-    return trained_promptnet(compose("train", ["+experiment=tiny_pretrain", *changes]))
+    return trained_promptnet(compose("train", [*TRAINING, *changes]))
 
 
-def scored(cfg: DictConfig, *overrides: str) -> tuple[dict[str, Any], str]:
-    """Text and identity of the pre-trained PromptNet with one sampler, and a digest of its weights."""
+def scored(cfg: DictConfig, anchors: dict[str, Rows], *overrides: str) -> tuple[dict[str, Any], str]:
+    """Text and identity of the pre-trained PromptNet with one sampler, and a digest of its weights.
+
+    anchors: floors and ceilings; if there are none yet, those of this side are put there.
+    """
     sizes = [f"{name}={count(cfg, name)}" for name in ("people", "prompts", "seeds")]
     side = compose("ablate", [*plain(cfg.overrides), *sizes, f"runs={cfg.runs}", "logger=disabled", *overrides])
     composed = Composed(side)
     composed.check(side)
     study = composed.study()
     _, rows = composed.method_side(study, "regularised", side)
-    anchors = {name: anchor for name, (_, anchor) in composed.anchors(study).items()}
+    if not anchors:
+        anchors |= {name: anchor for name, (_, anchor) in composed.anchors(study).items()}
     return level(rows, anchors), digest({}, weights=composed.weights, code="")
 
 

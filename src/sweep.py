@@ -31,7 +31,7 @@ def main(cfg: DictConfig) -> None:
         run, found = own.method_side(own.study(), "sweep", place)
         evaluations = run.summary().get("unet_evaluations")
         rows.append({"line": line, cfg.sweep.setting: value, **level(found, anchors), "unet_evaluations": evaluations})
-        runs[f"{line} {value:g}"] = run
+        runs[f"{line} {figures.tick(value)}"] = run
     settings = {"settings": portable(plain(cfg)), "sides": {name: run.folder.name for name, run in runs.items()}}
     key = digest(settings, weights=composed.weights, code=code_digest(PACKAGE))
     table = tables.Table(rows, ["normalised between floor and ceiling, mean over judges; 95 %: t-interval over people"])
@@ -48,11 +48,11 @@ def main(cfg: DictConfig) -> None:
         print(f"{name:<11}{run.path(name)}", flush=True)
 
 
-def places_of(cfg: DictConfig) -> Iterator[tuple[str, float, DictConfig]]:
+def places_of(cfg: DictConfig) -> Iterator[tuple[str, Any, DictConfig]]:
     """(line, value, configuration) for each value on each line. ValueError if the sweep has no value."""
     sweep = plain(cfg.sweep)
-    if not sweep["values"] or not sweep["lines"]:
-        raise ValueError(f"sweep.values ({sweep['values']}) and sweep.lines must hold something")
+    if not isinstance(sweep["values"], list) or not sweep["values"] or not sweep["lines"]:
+        raise ValueError(f"sweep.values ({sweep['values']}) must be a list, and it and sweep.lines hold something")
     for line, change in sweep["lines"].items():
         for value in sweep["values"]:
             yield line, value, changed(cfg, {**change, sweep["setting"]: value})

@@ -96,13 +96,17 @@ def test_a_recorded_claim_leaves_its_tables_and_pictures_and_fewer_than_16_peopl
     kept = tmp_path / "kept" / "finetuning"
     assert (kept / "quick.md").read_text().startswith("**undecided**")
     assert {path.name for path in kept.iterdir()} == {
-        "quick.json", "quick.md", "quick.png", "quick-differences.png"
+        "quick.json", "quick.md", "quick.csv", "quick-judges.md", "quick.png", "quick-differences.png"
     }  # fmt: skip
     images = sorted((tmp_path / "runs").rglob("*.png"))
     assert "undecided" in run(claims, *sizes, "experiments=kept", "show=true")[1]
     stale = run(claims, *sizes[:-1], "overrides=['sampler.steps=3']", "experiments=kept", "show=true")[1]
     assert "finetuning: stale" in stale and "undecided" not in stale
     assert "finetuning: not tested yet" in run(claims, *sizes, "experiments=nowhere", "show=true")[1]
+    judges = (kept / "quick-judges.md").read_text()
+    assert "text_a \\*" in judges and "identity_a \\*" in judges  # the selecting ones are marked
+    (kept / "quick.json").write_text("{")
+    assert "quick.json is damaged" in run(claims, *sizes, "experiments=kept", "show=true")[2]
     assert sorted((tmp_path / "runs").rglob("*.png")) == images
 
 
@@ -246,6 +250,22 @@ def test_ffhq_pretraining_lists_everything_that_is_missing(run):
         (personalise, [f"photo=[{PHOTO},{PHOTO}]", "method.shares=[0,0]"], ["method.shares", "not all 0"]),
         (claims, ["only=[]"], ["only ([])", "both_stages"]),
         (claims, ["only=[moon]"], ["only (moon)", "both_stages"]),
+        (claims, ["only=moon"], ["only (moon)", "both_stages"]),
+        (personalise, [f"photo={PHOTO}", "people=[0,1]"], ["people ([0, 1])", "a list of 1"]),
+        (personalise, [f"photo={PHOTO}", "method.shares=0.5"], ["method.shares (0.5)", "list of numbers"]),
+        (personalise, [f"photo={PHOTO}", "method.shares=[a]"], ["method.shares", "list of numbers"]),
+        (personalise, [f"photo={PHOTO}", "augmentation=true"], ["augmentation (True)", "${world.augmentation}"]),
+        (ablate, ["method.shares=[0,0]"], ["method.shares", "1 weights"]),
+        (
+            ablate,
+            ["ablation=with_augmentation", "mask@world.augmentation.mask=file"],
+            ["the mask's folder", "draw masks"],
+        ),
+        (ablate, ["ablation=no_augmentation"], ["changes nothing", "another value"]),
+        (sweep, ["sweep.values=3"], ["sweep.values (3)", "list"]),
+        (regularisation, ["penalties=[abc]"], ["penalties", "0 or more"]),
+        (regularisation, ["penalties=0.1"], ["penalties (0.1)", "a list"]),
+        (regularisation, ["penalties=[.nan]"], ["penalties", "0 or more"]),
         (regularisation, ["penalties=[0.0,-0.1]"], ["penalties", "-0.1", "0 or more"]),
         (regularisation, ["penalties=[]"], ["penalties ([])"]),
         (ablate, ["prompt_set.after=[]", "prompt_set.before=[]"], ["prompt_set holds no prompt", "after="]),

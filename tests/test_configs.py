@@ -8,7 +8,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from src import claims, entry
+from src import claim_sides, entry
 from src.methods.profusion import ProFusion
 from src.models.promptnet import PromptNet
 
@@ -59,11 +59,11 @@ def test_the_command_line_wins_over_the_experiment(world):
 @pytest.mark.parametrize("name", CLAIMS)
 def test_every_side_of_a_claim_composes_and_no_two_are_alike(name):
     cfg = compose("claims")
-    sides = [claims.side(cfg.overrides, own) for own in cfg.claim[name].sides.values()]
+    sides = [claim_sides.side(cfg.overrides, own) for own in cfg.claim[name].sides.values()]
     for side in sides:
         entry.check_targets(side)
     plain = [entry.plain(OmegaConf.masked_copy(side, ["method", "sampler", "augmentation"])) for side in sides]
-    penalties = [[o for o in own if o.startswith(claims.PENALTY)] for own in cfg.claim[name].sides.values()]
+    penalties = [[o for o in own if o.startswith(claim_sides.PENALTY)] for own in cfg.claim[name].sides.values()]
     plain = [[*pair] for pair in zip(plain, penalties, strict=True)]
     assert all(a != b for a, b in combinations(plain, 2))
     assert all({test.better, test.worse} <= set(cfg.claim[name].sides) for test in cfg.claim[name].tests)
@@ -106,7 +106,7 @@ def test_an_added_setting_is_refused_and_the_nearest_named():
         entry.check_overrides(cfg, ["seeds=1", "+peeple=3"])
 
 
-@pytest.mark.parametrize("name", ["none", "no_fusion", "no_refinement", "no_finetune"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "ablation").glob("*.yaml")))
 def test_an_ablation_changes_existing_settings_only(name):
     cfg = compose("ablate", [f"ablation={name}"])
     known = set(entry.settings(cfg))

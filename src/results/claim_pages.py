@@ -9,23 +9,28 @@ from src.files import write_atomic
 from src.results.claims import Result, verdict_table, write_result
 from src.results.figures import intervals
 from src.results.findings import Finding
-from src.results.formats import Table, to_markdown
+from src.results.formats import Table, to_csv, to_markdown
 from src.results.levels import level
 from src.results.runs import Run
 from src.results.side_pictures import side_grid
 from src.results.store import save_png
-from src.results.tables import ANCHORS, CEILING
+from src.results.tables import ANCHORS, CEILING, comparison_table, judges_of
 
 PEOPLE = 4  # in the picture, first by index
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The runs behind a claim: `sides` and `anchors` by name; `shown`: the sides in the picture, in order."""
+    """The runs behind a claim: `sides` and `anchors` by name; `shown`: the sides in the picture, in order.
+
+    selecting, towers: the judges to be marked, as `tables.comparison_table` says.
+    """
 
     sides: Mapping[str, Run]
     anchors: Mapping[str, Run]
     shown: Sequence[str]
+    selecting: Sequence[str] = ()
+    towers: Sequence[str] = ()
 
 
 def level_table(evidence: Evidence) -> Table:
@@ -36,14 +41,31 @@ def level_table(evidence: Evidence) -> Table:
     return Table(rows, ["mean over judges of the normalised score; 95 %: t-interval over people", floors])
 
 
+def judge_pages(result: Result, evidence: Evidence) -> str:
+    """Markdown: for each pair of sides that the tests compare, every judge by family and over all prompts."""
+    anchors = {name: run.scores() for name, run in evidence.anchors.items()}
+    pages = []
+    for better, worse in dict.fromkeys((finding.better, finding.worse) for finding in result.findings):
+        full, other = evidence.sides[better].scores(), evidence.sides[worse].scores()
+        table = comparison_table(
+            full, other, anchors, judges_of(full), selecting=evidence.selecting, towers=evidence.towers
+        )
+        pages.append(f'## {better} ("full") and {worse} ("ablation")\n\n{to_markdown(table)}')
+    return "\n".join(pages)
+
+
 def write_pages(folder: Path, name: str, result: Result, evidence: Evidence | None) -> None:
-    """name.json, and with evidence name.md, name-differences.png and name.png (the first people by index)."""
+    """name.json, and with evidence name.md, name.csv, name-judges.md (one by one, by family), name-differences.png and
+    name.png (the first people by index)."""
     write_result(folder / f"{name}.json", result)
     if evidence is None:
         return
-    tables = [to_markdown(table) for table in (verdict_table({folder.name: result}), level_table(evidence))]
+    verdicts = verdict_table({folder.name: result})
+    tables = [to_markdown(table) for table in (verdicts, level_table(evidence))]
     text = "\n".join([f"**{result.verdict}**\n", *tables, *(f"- {line}" for line in _facts(result))]) + "\n"
     write_atomic(folder / f"{name}.md", text.encode())
+    write_atomic(folder / f"{name}.csv", to_csv(verdicts).encode())
+    write_atomic(folder / f"{name}-judges.md", judge_pages(result, evidence).encode())
     bars = [_bar(finding) for finding in result.findings]
     write_atomic(folder / f"{name}-differences.png", intervals(bars, x="difference in units from floor to ceiling"))
     shown = {side: evidence.sides[side] for side in evidence.shown} | {CEILING: evidence.anchors[CEILING]}

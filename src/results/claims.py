@@ -1,5 +1,6 @@
 """A claim's result as a file: what was found, by which code and weights; and the table of all verdicts."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,10 +45,13 @@ def write_result(path: Path, result: Result) -> None:
 
 
 def read_result(path: Path) -> Result | None:
-    """What `write_result` wrote; None if nothing is stored there."""
+    """What `write_result` wrote; None if nothing is stored there. ValueError if it cannot be read."""
     if not path.exists():
         return None
-    stored = read_json(path)
+    try:
+        stored = read_json(path)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error}): restore it, or delete it and set record=true") from error
     findings = [Finding(**{**f, "difference": Difference(**f["difference"])}) for f in stored.pop("findings")]
     return Result(**{name: value for name, value in stored.items() if name != "verdict"}, findings=findings)
 

@@ -21,9 +21,14 @@ def curves(rows: Sequence[Mapping[str, Any]], *, x: str, y: Sequence[str], by: s
             axes.plot(at, [row[name] for row in own], marker="o", label=str(line))
             axes.fill_between(at, [r[f"{name}_low"] for r in own], [r[f"{name}_high"] for r in own], alpha=0.15)
         axes.set(xlabel=x, ylabel=f"{name} (normalised)")
-        axes.set_xticks(list(places.values()), [f"{value:g}" for value in places])
+        axes.set_xticks(list(places.values()), [tick(value) for value in places])
     axes.legend(title=by)
     return _png(figure)
+
+
+def tick(value: Any) -> str:
+    """A number without needless zeros; a word as it is."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def intervals(rows: Sequence[Mapping[str, Any]], *, x: str) -> bytes:

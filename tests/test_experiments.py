@@ -1,0 +1,35 @@
+"""What the pages of `experiments/` say is what was stored, and every sampler was tuned as hard."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from src.results.claims import read_result
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPERIMENTS, CONF = ROOT / "experiments", ROOT / "conf"
+CLAIMS = sorted(path.stem for path in (CONF / "claim").glob("*.yaml"))
+SAMPLERS = ["base", "mixed", "switching", "multi_stage", "fusion"]
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_page_states_the_stored_verdict(name):
+    said = re.search(r"\*\*Result: ([a-z ]+)\*\*", (EXPERIMENTS / name / "README.md").read_text())
+    stored = read_result(EXPERIMENTS / name / "full.json")
+    assert stored is not None
+    assert said is not None
+    assert said[1] == stored.verdict
+
+
+def test_the_readme_states_the_stored_verdicts():
+    said = dict(re.findall(r"\(experiments/(\w+)/README\.md\)[^|]*\| ([a-z ]+) \|", (ROOT / "README.md").read_text()))
+    stored = {name: read_result(EXPERIMENTS / name / "full.json") for name in CLAIMS}
+    assert said == {name: result.verdict for name, result in stored.items() if result}
+
+
+def test_every_sampler_is_tuned_with_as_many_settings():
+    sizes = {name: math.prod(map(len, OmegaConf.load(CONF / "grid" / f"{name}.yaml").values())) for name in SAMPLERS}
+    assert set(sizes.values()) == {12}
