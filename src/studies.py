@@ -1,6 +1,7 @@
 """From a composed configuration to a study: what `ablate` and its like have in common."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,9 @@ class Composed:
         config = {"method": plain(cfg.method), "sampler": plain(cfg.sampler), "augmentation": plain(cfg.augmentation)}
         sampler: Sampler = build(cfg.sampler)
         method: Callable[..., ProFusion] = build(cfg.method)
-        learned = Path(cfg.runs) / "people" / self._learned_key(config)
+        files = weights_of(cfg, "augmentation")
+        study = replace(study, weights={**study.weights, **files})
+        learned = Path(cfg.runs) / "people" / self._learned_key(config, files)
         variants = self._variants(cfg)
 
         def meet(person: int | str) -> Generate:
@@ -157,9 +160,8 @@ class Composed:
         if cfg.augmentation is None:
             return None
         recipe = {"augmentation": plain(cfg.augmentation), **self._photos()}
-        key = digest(
-            portable(recipe), weights=weights_of(cfg, "base", "augmentation"), code=code_digest(PACKAGE, LEARNING)
-        )
+        weights = weights_of(cfg, "base", "people_set", "augmentation")
+        key = digest(portable(recipe), weights=weights, code=code_digest(PACKAGE, LEARNING))
         folder, size = Path(cfg.runs) / "variants" / key[:12], self.base.image_size
         print(f"variants: {folder}/*/sheet.png (look at them)", flush=True)
 
@@ -173,11 +175,14 @@ class Composed:
         """What decides how reference photos look."""
         return {"prompts": self.every_prompt, "reference": plain(self.world.reference), "base": plain(self.cfg.base)}
 
-    def _learned_key(self, config: dict[str, Any]) -> str:
-        """What decides whether a person who was learned before is known: nothing of the sampler, the judges."""
+    def _learned_key(self, config: Mapping[str, Any], files: Mapping[str, str]) -> str:
+        """What decides whether a person who was learned before is known: nothing of the sampler, the judges.
+
+        files: the digests of those that the augmentation reads.
+        """
         parts = {"finetune": config["method"]["finetune"], "augmentation": config["augmentation"], **self._photos()}
         parts["promptnet"] = plain(self.cfg.promptnet)
-        weights = weights_of(self.cfg, "base", "promptnet")
+        weights = {**weights_of(self.cfg, "base", "promptnet", "people_set"), **files}
         return digest(portable(parts), weights=weights, code=code_digest(PACKAGE, LEARNING))[:12]
 
     def anchors(self, study: Study) -> dict[str, tuple[Run, Rows]]:

@@ -8,11 +8,13 @@ import sys
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
 from src import ablate, build_tiny_world, claims, personalise, regularisation, sweep, train, tune
+from src.data.tiny_people import people
 from src.results.store import read_csv, read_settings
 
 ROOT = Path(__file__).parents[1]
@@ -110,6 +112,12 @@ def test_a_recorded_claim_leaves_its_tables_and_pictures_and_fewer_than_16_peopl
     assert sorted((tmp_path / "runs").rglob("*.png")) == images
 
 
+def test_a_claim_that_cannot_be_tested_yet_is_never_stale(run, tmp_path):
+    assert "other_systems: not tested yet" in run(claims, "only=other_systems", "experiments=kept", "record=true")[1]
+    assert (tmp_path / "kept" / "other_systems" / "full.json").exists()
+    assert "other_systems: not tested yet" in run(claims, "only=other_systems", "experiments=kept", "show=true")[1]
+
+
 def test_both_sides_start_from_the_same_noise(run, tmp_path):
     run(ablate, "ablation=no_fusion", *QUICK, "people=1", "prompts=1", "seeds=2")
     sides = [next((tmp_path / "runs" / name).iterdir()) for name in ("full", "no_fusion")]
@@ -177,6 +185,25 @@ def test_what_a_person_was_learned_from_is_kept_to_look_at(run, tmp_path):
     assert run(personalise, f"photo={PHOTO}", "seeds=1", *QUICK, own[0])[2].startswith(
         "error: the renderer has no mask of"
     )
+
+
+def test_a_person_is_learned_anew_from_another_mask(run, tmp_path):
+    person = people("evaluation_1")[0]
+    drawn = tmp_path / "evaluation_masks" / f"{person}.png"
+    drawn.parent.mkdir()
+    own = ["ablation=with_augmentation", "mask@world.augmentation.mask=file", "people=1", "prompts=1", "seeds=1"]
+    own += ["world.augmentation.augment.count=2", "world.augmentation.inpainter.steps=2", *QUICK]
+
+    for subject in (slice(0, 32), slice(32, 64), slice(0, 32)):
+        mask = np.zeros((64, 64), dtype=np.uint8)
+        mask[subject] = 255
+        Image.fromarray(mask).save(drawn)
+        status, _, complaint = run(ablate, *own)
+        assert status == 0, complaint
+    runs = tmp_path / "runs"
+    assert len(list((runs / "with_augmentation").iterdir())) == 2  # one for each mask; the first is known again
+    kept = {path.read_bytes() for path in (runs / "people").glob("*/*.safetensors")}
+    assert len(kept) == 3  # one without augmentation
 
 
 def test_every_lambda_continues_one_early_promptnet(run, tmp_path):
@@ -251,6 +278,8 @@ def test_ffhq_pretraining_lists_everything_that_is_missing(run):
         (claims, ["only=[]"], ["only ([])", "both_stages"]),
         (claims, ["only=[moon]"], ["only (moon)", "both_stages"]),
         (claims, ["only=moon"], ["only (moon)", "both_stages"]),
+        (claims, ["sampler.gamma=0.1"], ["there is no setting 'sampler'"]),
+        (regularisation, ["sampler.gamma=0.1"], ["there is no setting 'sampler'"]),
         (personalise, [f"photo={PHOTO}", "people=[0,1]"], ["people ([0, 1])", "a list of 1"]),
         (personalise, [f"photo={PHOTO}", "method.shares=0.5"], ["method.shares (0.5)", "list of numbers"]),
         (personalise, [f"photo={PHOTO}", "method.shares=[a]"], ["method.shares", "list of numbers"]),

@@ -48,6 +48,16 @@ def test_an_ablation_needs_nothing_but_weights_and_photos(world, monkeypatch, ca
     assert re.search(r"grid: +\S+grid\.png", printed)
 
 
+def test_a_person_is_learned_anew_from_another_photo(world, monkeypatch, tmp_path):
+    people = tmp_path / "people"
+    (people / "CONSENT.txt").write_text("All three agreed.")
+    typed(monkeypatch, world)
+    (people / "ada.jpg").write_bytes((people / "cleo.jpg").read_bytes())
+    typed(monkeypatch, world)
+    first, second = (path.read_bytes() for path in (tmp_path / "runs" / "people").glob("*/ada.safetensors"))
+    assert first != second
+
+
 def test_missing_weights_and_photos_are_all_named_at_once(world, monkeypatch):
     absent = ["people_set.folder=nowhere", "base.folder_or_hub_id=nobody/nothing", "world.promptnet=nowhere_either"]
     with pytest.raises(SystemExit) as stop:

@@ -43,17 +43,17 @@ def reference(person: str, prompts: Sequence[str], *, folder: str | Path, size: 
     return read_photos(own, size)
 
 
-def drawn_mask(photos: Tensor, person: str, prompts: Sequence[str], *, folder: str | Path) -> Tensor:
+def drawn_mask(photos: Tensor, person: int | str, prompts: Sequence[str], *, folder: str | Path) -> Tensor:
     """The masks [P, 1, H, W] in [0, 1] that somebody drew, white on the subject, for photos [P, 3, H, W].
 
     They are named like the photos: folder/PERSON.png, or folder/PERSON/*.png in the order of the photos' names.
     FileNotFoundError if one is missing.
     """
-    paths = [mask for path in sorted(Path(folder).glob("*")) if path.stem == person for mask in _photos(path)]
+    paths = [mask for path in sorted(Path(folder).glob("*")) if path.stem == str(person) for mask in _photos(path)]
     if len(paths) != len(photos):
         raise FileNotFoundError(
             f"{len(paths)} masks of {person} for {len(photos)} photos: draw each, white on the subject, "
-            f"as {Path(folder) / person}.png (several photos: {Path(folder) / person}/*.png)"
+            f"as {folder}/{person}.png (several photos: {folder}/{person}/*.png)"
         )
     return read_photos(paths, photos.shape[-1]).mean(1, keepdim=True) / 2 + 0.5
 

@@ -24,7 +24,8 @@ class Inpainter:
     def __call__(self, images: Tensor, masks: Tensor, prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
         """images [B, 3, H, W] in [-1, 1], masks [B, 1, H, W] with 1 where to paint -> images [B, 3, H, W].
 
-        Masks count by latents: a latent that is masked anywhere is painted. What is kept passes the autoencoder.
+        Masks count by latents: the pipeline takes the mask's nearest pixel for each, so that at the edge some pixels
+        are kept or painted with their neighbours. What is kept passes the autoencoder.
         """
         generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         painted = self.pipeline(
