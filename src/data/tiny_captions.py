@@ -67,10 +67,14 @@ WORDS: tuple[str, ...] = tuple(
 )
 
 
-def caption(scene: Scene, rng: np.random.Generator) -> str:
-    """A caption of the scene: varying words and order, some things left unsaid; nothing about who it is."""
+def caption(scene: Scene, rng: np.random.Generator, name: str | None = None) -> str:
+    """A caption of the scene: varying words and order, some things left unsaid; nothing about who it is but a name.
+
+    name: a word in the place of "a person".
+    """
     style = str(rng.choice(PHRASES["style"][scene.style]))
-    opening = f"{style} {rng.choice(_PEOPLE)}"
+    someone = str(rng.choice(_PEOPLE))
+    opening = f"{style} {name or someone}"
     if rng.random() < 0.08:
         return opening
     said = [

@@ -9,13 +9,11 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import nn
 
 from src.data import tiny_drawing, tiny_faces
 from src.data.tiny_captions import WORDS
 from src.models.promptnet import PromptNet
 from src.tiny_world import generator, vision
-from src.tiny_world.training import averaged
 
 _CLASSES = {
     "vae": ["diffusers", "AutoencoderKL"],
@@ -30,11 +28,13 @@ _CLASSES = {
 def export_base(cache: Path, folder: Path) -> None:
     """Write the averaged weights of the stages vae, base and vision to `folder`, as diffusers and transformers do."""
     tokenizer = generator.kept_tokenizer(cache)
-    net = nn.ModuleDict({"unet": generator.new_unet(), "text_encoder": generator.new_text_encoder(tokenizer)})
-    averaged(net, cache / "base.pt")
-    vae = generator.load_vae(cache)
-    vae.register_to_config(scaling_factor=round(generator.Latents(cache).scale, 5))
-    parts = {"vae": vae, **net, "image_encoder": vision.load_image_encoder(cache)}
+    net = generator.load_base(tokenizer, cache)
+    parts = {
+        "vae": generator.load_vae(cache),
+        "unet": net["unet"],
+        "text_encoder": net["text_encoder"],
+        "image_encoder": vision.load_image_encoder(cache),
+    }
     for name, part in parts.items():
         part.half().save_pretrained(folder / name)
     tokenizer.save_pretrained(folder / "tokenizer")

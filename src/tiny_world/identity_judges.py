@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.data import tiny_faces
-from src.data.tiny_faces import BEARDS, HAIR_STYLES, MARKS, Person
 from src.tiny_world.corruption import corrupt
+from src.tiny_world.names import traits_of
 from src.tiny_world.pictures import Pictures
-from src.tiny_world.training import averaged, fit
+from src.tiny_world.training import Budget, averaged, fit
 
 TRAINING_PICTURES: dict[str, Any] = {"first": 140_000, "count": 40_000, "per_person": 10}
 SIDE = 112  # pixels, what insightface's recognisers take
@@ -103,18 +101,6 @@ def new_recogniser(name: str) -> nn.Module:
     return NETS[name]()
 
 
-def traits(person: Person) -> Tensor:
-    """Who somebody is, as numbers of about unit size: what the helper head of the training reads off an embedding."""
-    numbers: list[float] = []
-    for value in asdict(person).values():
-        if isinstance(value, tuple):
-            numbers += [channel / 64 - 2 for channel in value]
-        elif not isinstance(value, str):
-            numbers.append(float(value))
-    kinds = ((HAIR_STYLES, person.hair_style), (BEARDS, person.beard), (MARKS, person.mark_at))
-    return torch.tensor(numbers + [float(v == own) * 2 for values, own in kinds for v in dict.fromkeys(values)])
-
-
 class RecogniserInTraining(nn.Module):
     """A recogniser, what the margin softmax compares its embeddings with, and a helper head; only the first is kept.
 
@@ -141,7 +127,7 @@ class RecogniserInTraining(nn.Module):
 def everybody() -> Tensor:
     """The traits of all training people [P, T], each of mean 0 and deviation 1."""
     first, people = TRAINING_PICTURES["first"], TRAINING_PICTURES["count"] // TRAINING_PICTURES["per_person"]
-    raw = torch.stack([traits(tiny_faces.person(first + i)) for i in range(people)])
+    raw = traits_of(range(first, first + people))
     return (raw - raw.mean(0)) / raw.std(0).clamp(min=1e-3)
 
 
@@ -155,21 +141,24 @@ def fitted(images: Tensor) -> Tensor:
     return F.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
 
 
-def train_identity_judge(cache: Path, name: str, *, steps: int = 1500, seed: int = 1) -> dict[str, Any]:
+def train_identity_judge(
+    cache: Path, name: str, *, budget: Budget, device: torch.device, seed: int = 1
+) -> dict[str, Any]:
     """Tell the judge-training people apart; resumes from `cache`/NAME.pt."""
     pictures = Pictures(cache, **TRAINING_PICTURES)
-    truth = everybody()
+    truth = everybody().to(device)
 
     def loss(net: nn.Module, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         index = torch.randint(pictures.count, (BATCH,), generator=generator)
-        who = index // pictures.per_person
-        cosine, numbers = net(fitted(corrupt(pictures.images(index), generator)))
+        who = (index // pictures.per_person).to(device)
+        cosine, numbers = net(fitted(corrupt(pictures.images(index), generator).to(device)))
         margin, helper = margin_softmax_loss(cosine, who), F.mse_loss(numbers, truth[who])
         return margin + 2 * helper, {"margin": margin.detach(), "helper": helper.detach()}
 
     torch.manual_seed(seed)
     net = RecogniserInTraining(name, truth)
-    run = fit(net, loss, checkpoint=cache / f"{name}.pt", steps=steps, peak_lr=2e-3, seed=seed, ema_decay=0.995)
+    how: dict[str, Any] = {"budget": budget, "device": device, "peak_lr": 2e-3, "seed": seed, "ema_decay": 0.995}
+    run = fit(net, loss, checkpoint=cache / f"{name}.pt", **how)
     return run | {"parameters": sum(p.numel() for p in net.recogniser.parameters())}
 
 

@@ -1,11 +1,11 @@
-"""Rendered training pictures, kept on disk: drawing them once is cheaper than drawing them in every epoch."""
+"""Rendered training pictures and what is said of them, kept on disk: drawn once, and held where they are used."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +22,27 @@ def scene_for(seed: int, *, style: str | None = None) -> Scene:
 
 
 class Pictures:
-    """`count` pictures of the people from `first` on, `per_person` each; drawn on first use into `folder`."""
+    """`count` pictures of the people from `first` on, `per_person` each; drawn on first use into `folder`.
 
-    def __init__(self, folder: Path, *, first: int, count: int, per_person: int = 1, style: str | None = None):
+    device: where images and masks come out; a GPU holds all pictures, the CPU maps the file.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        first: int,
+        count: int,
+        per_person: int = 1,
+        style: str | None = None,
+        device: torch.device | str = "cpu",
+    ):
         self.first, self.count, self.per_person, self.style = first, count, per_person, style
-        path = folder / f"pictures-{first}-{count}-{per_person}-{style or 'any'}.npy"
+        self.key = f"{first}-{count}-{per_person}-{style or 'any'}"
+        path = folder / f"pictures-{self.key}.npy"
         if not path.exists():
-            _draw_all(path, self._picture, count, channels=4)
-        self.data = np.load(path, mmap_mode="r")
+            write_rows(path, self._picture, count, (SIZE, SIZE, 4), np.uint8)
+        self.data = read_rows(path, device)
 
     def person_of(self, index: int) -> int:
         return self.first + index // self.per_person
@@ -44,17 +57,19 @@ class Pictures:
 
     def images(self, indices: Sequence[int] | Tensor) -> Tensor:
         """[B, 3, 64, 64] in [-1, 1]."""
-        return to_tensor(self.data[np.asarray(indices), ..., :3])
+        return self._rows(indices)[..., :3].movedim(-1, 1).float() / 127.5 - 1
 
     def masks(self, indices: Sequence[int] | Tensor) -> Tensor:
         """[B, 1, 64, 64] in [0, 1], 1 on the subject."""
-        chosen = np.ascontiguousarray(self.data[np.asarray(indices), ..., 3:])
-        return torch.from_numpy(chosen).permute(0, 3, 1, 2).float() / 255
+        return self._rows(indices)[..., 3:].movedim(-1, 1).float() / 255
+
+    def _rows(self, indices: Sequence[int] | Tensor) -> Tensor:
+        return self.data[torch.as_tensor(indices).to(self.data.device)]
 
     def captions(self, indices: Sequence[int] | Tensor, seed: int) -> list[str]:
         """A new wording for every (picture, seed)."""
-        numbers = np.asarray(indices)
-        return [tiny_captions.caption(self.scene_of(int(i)), np.random.default_rng([int(i), seed])) for i in numbers]
+        numbers = torch.as_tensor(indices).tolist()
+        return [tiny_captions.caption(self.scene_of(i), np.random.default_rng([i, seed])) for i in numbers]
 
 
 class Irises:
@@ -64,8 +79,8 @@ class Irises:
         self.pictures, self.count = pictures, count
         path = folder / f"irises-{pictures.first}-{count}.npy"
         if not path.exists():
-            _draw_all(path, self._iris, count, channels=1)
-        self.data = np.load(path, mmap_mode="r")
+            write_rows(path, self._iris, count, (SIZE, SIZE, 1), np.uint8)
+        self.data = read_rows(path, pictures.data.device)
 
     def _iris(self, index: int) -> np.ndarray:
         """uint8 [64, 64, 1]: what changes between white irises and black ones, so hair and sunglasses hide it."""
@@ -77,19 +92,34 @@ class Irises:
 
     def masks(self, indices: Sequence[int] | Tensor) -> Tensor:
         """[B, 1, 64, 64] in [0, 1], 1 where there is nothing but iris."""
-        chosen = np.ascontiguousarray(self.data[np.asarray(indices)])
-        return torch.from_numpy(chosen).permute(0, 3, 1, 2).float() / 255
+        return self.data[torch.as_tensor(indices).to(self.data.device)].movedim(-1, 1).float() / 255
 
 
-def _draw_all(path: Path, draw: Callable[[int], np.ndarray], count: int, *, channels: int) -> None:
+def write_rows(
+    path: Path, row: Callable[[int], np.ndarray], count: int, shape: tuple[int, ...], dtype: type[np.generic]
+) -> None:
+    """row(0) .. row(count - 1), each of `shape`, into one .npy file: by all cores, wholly or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".tmp.npy")
-    out = np.lib.format.open_memmap(beside, "w+", np.uint8, (count, SIZE, SIZE, channels))
-    with Pool() as pool:
-        for index, drawn in enumerate(pool.imap(draw, range(count), chunksize=100)):
-            out[index] = drawn
+    out = np.lib.format.open_memmap(beside, "w+", dtype, (count, *shape))
+    # by fork, so that `row`, which may hold all pictures, is inherited and not sent along with every task
+    with get_context("fork").Pool(initializer=_ROW.append, initargs=(row,)) as pool:
+        for index, made in enumerate(pool.imap(_made, range(count), chunksize=100)):
+            out[index] = made
     out.flush()
     os.replace(beside, path)
+
+
+_ROW: list[Callable[[int], np.ndarray]] = []  # of a drawing process
+
+
+def _made(index: int) -> np.ndarray:
+    return _ROW[-1](index)
+
+
+def read_rows(path: Path, device: torch.device | str) -> Tensor:
+    """What `write_rows` wrote, on a device; on the CPU the file is mapped and never written to."""
+    return torch.from_numpy(np.load(path, mmap_mode="c")).to(device)
 
 
 def to_tensor(pictures: np.ndarray) -> Tensor:

@@ -16,7 +16,7 @@ from src.data.tiny_faces import SPLITS
 from src.tiny_world.corruption import corrupt
 from src.tiny_world.identity_judges import TRAINING_PICTURES, ConvRecogniser, fitted, write_onnx
 from src.tiny_world.pictures import Pictures, scene_for, to_tensor
-from src.tiny_world.training import averaged, fit
+from src.tiny_world.training import Budget, averaged, fit
 
 BATCH = 64  # faces, and as many non-faces
 NAME = "presence"
@@ -108,7 +108,7 @@ def backgrounds(people: range) -> Tensor:
     return torch.stack([to_tensor(picture) for picture in nobody])
 
 
-def train_presence_judge(cache: Path, *, steps: int = 600, seed: int = 1) -> dict[str, Any]:
+def train_presence_judge(cache: Path, *, budget: Budget, device: torch.device, seed: int = 1) -> dict[str, Any]:
     """Tell pictures of judge-training people from pictures without a face; resumes from `cache`/presence.pt."""
     pictures, empty = Pictures(cache, **TRAINING_PICTURES), backgrounds(SPLITS["judges"][50_000:51_000])
 
@@ -117,14 +117,15 @@ def train_presence_judge(cache: Path, *, steps: int = 600, seed: int = 1) -> dic
         images, masks = pictures.images(index), pictures.masks(index[BATCH:])
         nobody = empty[torch.randint(len(empty), (BATCH // 8,), generator=generator)]
         x = torch.cat([images[:BATCH], ruined(images[BATCH:], masks, generator), nobody])
-        truth = (torch.arange(len(x)) < BATCH).float()
-        logit = net(fitted(corrupt(x, generator)))[:, 0]
+        truth = (torch.arange(len(x), device=device) < BATCH).float()
+        logit = net(fitted(corrupt(x, generator).to(device)))[:, 0]
         right = ((logit > 0) == (truth > 0)).float().mean()
         return F.binary_cross_entropy_with_logits(logit, truth), {"right": right}
 
     torch.manual_seed(seed)
     net = new_presence_net()
-    run = fit(net, loss, checkpoint=cache / f"{NAME}.pt", steps=steps, peak_lr=2e-3, seed=seed, ema_decay=0.99)
+    how: dict[str, Any] = {"budget": budget, "device": device, "peak_lr": 2e-3, "seed": seed, "ema_decay": 0.99}
+    run = fit(net, loss, checkpoint=cache / f"{NAME}.pt", **how)
     return run | {"parameters": sum(p.numel() for p in net.parameters())}
 
 

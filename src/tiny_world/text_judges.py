@@ -24,7 +24,7 @@ from src.data import tiny_captions, tiny_faces
 from src.data.tiny_faces import SIZE, Scene
 from src.tiny_world.corruption import corrupt
 from src.tiny_world.pictures import Pictures
-from src.tiny_world.training import averaged, fit
+from src.tiny_world.training import Budget, averaged, fit
 
 TRAINING_PICTURES: dict[str, Any] = {"first": 100_000, "count": 40_000}
 BATCH = 96
@@ -173,28 +173,30 @@ def contrastive_loss(logits: Tensor, transposed: Tensor, same: Tensor) -> Tensor
     images; `same` [B] says where a near miss reads like the caption itself (its change went unsaid) and is no miss.
     """
     batch = len(logits)
-    truth = torch.arange(batch)
+    truth = torch.arange(batch, device=logits.device)
     logits = logits.clone()
     logits[truth[same], batch + truth[same]] = -torch.inf
     return (F.cross_entropy(logits, truth) + F.cross_entropy(transposed, truth)) / 2
 
 
-def train_text_judge(cache: Path, name: str, *, steps: int = 1500, seed: int = 1) -> dict[str, Any]:
+def train_text_judge(cache: Path, name: str, *, budget: Budget, device: torch.device, seed: int = 1) -> dict[str, Any]:
     """Contrast pictures of judge-training people with their captions; resumes from `cache`/NAME.pt."""
     tokenizer = build_tokenizer()
     batches = _Batches(Pictures(cache, **TRAINING_PICTURES), tokenizer)
 
     def loss(net: nn.Module, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         images, own, near, truth = batches.draw(generator)
+        images, own, near = (each.to(device) for each in (images, own, near))
         logits, transposed, values = net(images, own, near)
         contrast = contrastive_loss(logits, transposed, (own == near).all(1))
-        helpers = torch.stack([F.cross_entropy(values[slot], truth[slot]) for slot in SLOTS]).mean()
-        right = (transposed.argmax(1) == torch.arange(len(own))).float().mean()
+        helpers = torch.stack([F.cross_entropy(values[slot], truth[slot].to(device)) for slot in SLOTS]).mean()
+        right = (transposed.argmax(1) == torch.arange(len(own), device=device)).float().mean()
         return contrast + helpers, {"contrast": contrast.detach(), "helpers": helpers.detach(), "right": right}
 
     torch.manual_seed(seed)
     net = TextJudgeInTraining(name, tokenizer.get_vocab_size())
-    run = fit(net, loss, checkpoint=cache / f"{name}.pt", steps=steps, peak_lr=1e-3, seed=seed, ema_decay=0.995)
+    how: dict[str, Any] = {"budget": budget, "device": device, "peak_lr": 1e-3, "seed": seed, "ema_decay": 0.995}
+    run = fit(net, loss, checkpoint=cache / f"{name}.pt", **how)
     return run | {"parameters": sum(p.numel() for p in net.clip.parameters())}
 
 

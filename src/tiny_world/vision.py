@@ -13,12 +13,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from src.tiny_world.generator import TEXT_WIDTH, TRAINING_PICTURES, kept_tokenizer, new_text_encoder
 from src.tiny_world.pictures import Pictures
-from src.tiny_world.training import averaged, fit
+from src.tiny_world.training import Budget, averaged, fit, mixed
 
 _PATCH, _WIDTH, _BATCH = 8, 128, 64
 # CLIP's normalisation, applied by whoever calls the encoder
@@ -44,7 +43,7 @@ def _patches(image: Tensor) -> Tensor:
     return F.unfold(image, _PATCH, stride=_PATCH).transpose(1, 2)
 
 
-def train_vision(cache: Path, *, steps: int, seed: int = 3) -> dict[str, Any]:
+def train_vision(cache: Path, *, budget: Budget, device: torch.device, seed: int = 3) -> dict[str, Any]:
     """Contrastive loss against captions, and the mean squared error of repainting hidden patches."""
     pictures, tokenizer = Pictures(cache, **TRAINING_PICTURES), kept_tokenizer(cache)
     net = nn.ModuleDict(
@@ -61,26 +60,27 @@ def train_vision(cache: Path, *, steps: int, seed: int = 3) -> dict[str, Any]:
         index = torch.randint(pictures.count, (_BATCH,), generator=generator)
         image = pictures.images(index)
         captions = pictures.captions(index, int(torch.randint(2**31, (1,), generator=generator)))
-        words = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        words = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(device)
         hidden = (
             torch.rand(_BATCH, 1, 8, 8, generator=generator)
             < 0.4 * torch.rand(_BATCH, 1, 1, 1, generator=generator) * 2
         )
         shown = image * ~hidden.repeat_interleave(_PATCH, 2).repeat_interleave(_PATCH, 3)
-        with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-            seen = net["image_encoder"](((shown + 1) / 2 - _MEAN) / _STD)
+        pixels, image = (((shown + 1) / 2 - _MEAN) / _STD).to(device), image.to(device)
+        with mixed(device):
+            seen = net["image_encoder"](pixels)
             painted = net["painter"](seen.last_hidden_state[:, 1:]).float()
             said = net["text_tower"](words).pooler_output
             image_side, text_side = net["image_head"](seen.pooler_output), net["text_head"](said)
         error = (painted - _patches(image)).square().mean(2)
         image_side, text_side = (F.normalize(side.float(), dim=1) for side in (image_side, text_side))
-        logits, target = 16 * image_side @ text_side.T, torch.arange(_BATCH)
+        logits, target = 16 * image_side @ text_side.T, torch.arange(_BATCH, device=device)
         contrast = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
         hits = (logits.argmax(1) == target).float().mean()
         paint = error.mean()
         return contrast + 8 * paint, {"contrast": contrast.detach(), "paint": paint.detach(), "top1": hits}
 
-    return fit(net, loss, checkpoint=cache / "vision.pt", steps=steps, peak_lr=1e-3, seed=seed)
+    return fit(net, loss, checkpoint=cache / "vision.pt", budget=budget, device=device, peak_lr=1e-3, seed=seed)
 
 
 def load_image_encoder(cache: Path) -> CLIPVisionModel:
