@@ -5,7 +5,6 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from src.data.latents import write_latents
-from src.data.shards import write_shards
 from src.devices import begun, moved
 from src.entry import build, command, count
 from src.learning.pretrain import encode_photos
@@ -28,6 +27,8 @@ def main(cfg: DictConfig) -> None:
     for part, own in photos.items():
         print(f"{part:<11}{len(own)} photos", flush=True)
         if cfg.shards:
+            from src.data.shards import write_shards  # litdata, which nothing else needs
+
             write_shards(own, out / part / "shards", threads=threads)
             print(f"{'shards':<11}{out / part / 'shards'}", flush=True)
     if cfg.latents:

@@ -44,6 +44,7 @@ def trained_promptnet(cfg: DictConfig) -> Run:
     own["data"] = {name: value for name, value in own["data"].items() if name not in ("batch", "workers")}
     # the number of devices changes no result, but for rounding
     own["trainer"] = {name: cfg.trainer[name] for name in ("steps", "gradient_clip", "precision", "ema")}
+    own["trainer"] |= {"minutes": cfg.trainer.minutes} if cfg.trainer.minutes else {}
     key = digest(own, weights=weights_of(cfg, "base", "promptnet"), code=code_digest(PACKAGE, LEARNING))
     if is_follower():  # the first process of this training holds the run; the others only learn
         run = Run(run_folder(cfg.runs, "train", key))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import TQDMProgressBar, WeightAveraging
+from pytorch_lightning.callbacks import Timer, TQDMProgressBar, WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from src.data.datamodule import Photos, shared_batch
@@ -45,6 +45,7 @@ def train(
     devices: int = 1,
     nodes: int = 1,
     validation_batches: int = 4,
+    minutes: float | None = None,
     seed: int = 0,
 ) -> dict[str, float]:
     """Train to `steps`, going on from the newest checkpoint if there is one; returns the last validation.
@@ -55,6 +56,7 @@ def train(
     accelerator: "cpu", "cuda", "cuda:1", "mps" or "auto". devices: on each of `nodes` machines; every one of their
         processes runs this.
     validation_batches: total batches of one validation.
+    minutes: of wall time, all sittings together, after which a training ends before its `steps`; None: it does not.
     seed: of the global generators, of which a training that goes on takes up the states.
     Raises ValueError for a step that is not finite, SystemExit (143) when a signal asks to stop.
     """
@@ -77,6 +79,7 @@ def train(
                 keep=keep,
                 stop=StopSignal(),
             ),
+            *([Timer({"seconds": round(60 * minutes)})] if minutes else []),
             TQDMProgressBar(refresh_rate=10),
         ],
         plugins=[AtomicCheckpoints(experiment)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,12 +10,17 @@ from typing import Any
 
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 from src.data import tiny_drawing, tiny_faces
 from src.data.tiny_captions import WORDS
 from src.models.promptnet import PromptNet
 from src.tiny_world import generator, vision
+from src.tiny_world.names import Names
 
+NAMES = "names.safetensors"  # in the cache, beside the checkpoints
 _CLASSES = {
     "vae": ["diffusers", "AutoencoderKL"],
     "unet": ["diffusers", "UNet2DConditionModel"],
@@ -37,12 +43,34 @@ def export_base(cache: Path, folder: Path) -> None:
     }
     for name, part in parts.items():
         part.half().save_pretrained(folder / name)
+    save_names(cache / NAMES, net["names"], folder)
     tokenizer.save_pretrained(folder / "tokenizer")
     generator.new_scheduler().save_pretrained(folder / "scheduler")
     index: dict[str, Any] = {"_class_name": "StableDiffusionPipeline", **_CLASSES}
     index |= {"safety_checker": [None, None], "feature_extractor": [None, None], "requires_safety_checker": False}
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
     (folder / "vocabulary.txt").write_text("\n".join(WORDS) + "\n")
+
+
+def save_names(path: Path, names: nn.Module, base: Path) -> None:
+    """The names of training, which are not shipped; of the base in that folder."""
+    save_file(names.half().state_dict(), path, metadata={"unet": _unet_digest(base)})
+
+
+def load_names(path: Path, base: Path) -> Names | None:
+    """What `save_names` wrote; None if there are none, or if they are of another base."""
+    if not path.exists():
+        return None
+    with safe_open(path, "pt") as file:
+        known = file.metadata()["unet"] == _unet_digest(base)
+    names = Names(generator.TEXT_WIDTH)
+    names.load_state_dict(load_file(path))
+    return names.eval() if known else None
+
+
+def _unet_digest(base: Path) -> str:
+    weights = base / "unet" / "diffusion_pytorch_model.safetensors"
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 def export_promptnet(trained: Path, folder: Path) -> None:

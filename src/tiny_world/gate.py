@@ -9,15 +9,17 @@ from typing import Any
 
 # what would reach a gate that is missed; printed below the table
 REMEDIES = {
+    0: "train the base longer (stage=base) on more people; names are learned after places and styles",
     1: "train the autoencoder longer (stage=vae), with more weight on eyes and marks, or with more channels at its "
     "full-resolution level",
     2: "train the judges longer, with blur as strong as the autoencoder's",
     3: "train the base longer (stage=base); colours and small things are learned last",
     4: "train the base longer on captions whose end token and pads are hidden; until then gamma at the position is "
     "weak in this world, and `blend=interpolate` is the gamma that works",
-    5: "optimise the token longer, or on a base in which one word can say more (wider text states)",
+    5: "fine-tune at a higher rate (a token alone, or one on the manifold of names, may drown little)",
     6: "train PromptNet longer (stage=promptnet), more often at the noise of the upper two thirds",
     7: "train PromptNet longer (stage=promptnet), on an image encoder that tells people apart (stage=vision)",
+    9: "train the base longer, and show the style more often",
     8: "choose the learning rate and the steps of fine-tuning on the curves in this gate's details",
 }
 

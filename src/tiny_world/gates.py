@@ -1,4 +1,4 @@
-"""The eight gates of the embedded world: what makes it a world rather than a toy, on validation people alone.
+"""The gates of the embedded world, 0 to 9: what makes it a world rather than a toy, on validation people alone.
 
 None of them compares the full method with an ablation.
 """
@@ -21,11 +21,13 @@ from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 from src.tiny_world.gate import Gate, gate, print_gates
 from src.tiny_world.gates_finetuning import finetuning_gate
-from src.tiny_world.gates_generator import text_gates, through_vae, vae_gates
-from src.tiny_world.gates_person import identity_gate, promptnet_gates
+from src.tiny_world.gates_generator import style_gates, text_gates, through_vae, vae_gates
+from src.tiny_world.gates_path import path_gate
+from src.tiny_world.gates_person import identity_gate, names_gate, promptnet_gates
 from src.tiny_world.gates_words import JOINT, WORDS, drowning_gate, gamma_gate
 from src.tiny_world.inversion import PROMPT, optimise_token
 from src.tiny_world.judges import judge_gates, load_identity_judges, load_text_judges
+from src.tiny_world.names import Names
 
 __all__ = ["Gate", "print_gates", "run_gates"]
 
@@ -44,6 +46,8 @@ class _World:
     seen: int
     tuned: int
     grid: Mapping[tuple[float, int], int]
+    names: Names | None
+    walked: int
 
     @cached_property
     def tokens(self) -> tuple[Tensor, Tensor]:
@@ -72,27 +76,47 @@ def judges_gates(judges: Path, base: TextToImage) -> list[Gate]:
     return rows
 
 
+def _names_gates(world: _World) -> list[Gate]:
+    """Gate 0, of a world whose names were kept."""
+    if world.names is None:
+        raise ValueError("gate 0 needs the names of the base's training: run stage=base and stage=export first")
+    judges, people = load_identity_judges(world.judges), SPLITS["validation"][9000 : 9000 + world.seen]
+    return [names_gate(world.base, world.names, judges, people=people)]
+
+
+def _style_gates(world: _World) -> list[Gate]:
+    """Gate 9."""
+    return style_gates(world.base, load_text_judges(world.judges), load_identity_judges(world.judges)[0])
+
+
 def _person_gates(world: _World, number: int) -> list[Gate]:
-    """Gates 6, 7 and 8, of a world with a PromptNet."""
-    if world.promptnet is None or (number == 8 and world.finetune is None):
+    """Gates 5 (its second row), 6, 7 and 8, of a world with a PromptNet."""
+    if world.promptnet is None or (number in (5, 8) and world.finetune is None):
         raise ValueError(f"gate {number} needs a PromptNet and its fine-tuning: run stage=promptnet first")
     if number == 6:
         return promptnet_gates(world.base, world.promptnet, *world.tokens)
     judges, everybody = load_identity_judges(world.judges), SPLITS["validation"][9000:]
     if number == 7:
         return [identity_gate(world.base, world.promptnet, judges, people=everybody[: world.seen])]
-    people = everybody[500 : 500 + world.tuned]
+    people = everybody[500 : 500 + (world.walked if number == 5 else world.tuned)]
+    if number == 5:
+        row = path_gate(world.base, world.promptnet, judges, world.finetune, people=people)
+        return [drowning_gate(world.base, *world.tokens), row]
     return [finetuning_gate(world.base, world.promptnet, judges, world.finetune, people=people, grid=world.grid)]
 
 
 _MEASURES: Mapping[int, Callable[[_World], list[Gate]]] = {
+    0: _names_gates,
     1: lambda world: vae_gates(world.base),
     2: lambda world: judges_gates(world.judges, world.base),
     3: lambda world: text_gates(world.base, load_text_judges(world.judges)),
     4: lambda world: [gamma_gate(world.base, *world.tokens)],
-    5: lambda world: [drowning_gate(world.base, *world.tokens)],
-    **{number: partial(_person_gates, number=number) for number in (6, 7, 8)},
+    **{number: partial(_person_gates, number=number) for number in (5, 6, 7, 8)},
+    9: _style_gates,
 }
+
+
+NUMBERS = tuple(_MEASURES)
 
 
 def run_gates(
@@ -101,19 +125,23 @@ def run_gates(
     judges: Path,
     finetune: Any,
     *,
-    only: Collection[int] = tuple(_MEASURES),
+    names: Names | None = None,
+    only: Collection[int] = NUMBERS,
     people: int = 3,
     seen: int = 64,
     tuned: int = 6,
+    walked: int = 3,
     grid: Mapping[tuple[float, int], int] = GRID,
     echo: Callable[[str], None] = print,
 ) -> list[Gate]:
     """Measure the gates, or `only` some of them, in order; `echo` is told of each as it is done.
 
-    promptnet, finetune: may be None where only gates 1 to 5 are wanted. judges: the folder they were exported to.
+    promptnet, finetune: may be None where only gates 0 to 4 and 9 are wanted; names: where gate 0 is not.
+    judges: the folder they were exported to.
     finetune: a dataclass with `lr` and `steps`, called with (base, promptnet, photo [1, 3, H, W]), that leaves these
         alone and returns what has a `base` and a `promptnet` which know the photo.
     people: for how many a token is optimised (gates 4 to 6). seen: of how many a picture is made (gate 7).
+    walked: along the path of how many fine-tunings words are listened to (gate 5, second row).
     tuned: on how many the base is fine-tuned as configured (gate 8); grid: (learning rate, steps) -> on how many of
         them with that setting.
 
@@ -123,8 +151,8 @@ def run_gates(
     """
     unknown = sorted(set(only) - set(_MEASURES))
     if unknown:
-        raise ValueError(f"there is no gate {unknown[0]}: choose from 1 to {len(_MEASURES)}")
-    world = _World(base, promptnet, judges, finetune, people, seen, tuned, grid)
+        raise ValueError(f"there is no gate {unknown[0]}: choose from 0 to {max(_MEASURES)}")
+    world = _World(base, promptnet, judges, finetune, people, seen, tuned, grid, names, walked)
     rows: list[Gate] = []
     for number in sorted(only):
         started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Gates 1 and 3: what the autoencoder keeps, and whether the base draws what the text says.
+"""Gates 1, 3 and 9: what the autoencoder keeps, and whether the base draws what the text says, in every style.
 
 Where several judges measure a number, the worst of them is the gate's value. All pictures are of validation people.
 """
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from src.data import tiny_captions, tiny_drawing, tiny_faces
-from src.data.tiny_faces import COLOURS, SPLITS, Person, Scene
+from src.data.tiny_faces import COLOURS, SPLITS, STYLES, Person, Scene
+from src.metrics.identity import Identity
 from src.metrics.text_similarity import TextSimilarity
 from src.models.base import TextToImage
 from src.tiny_world.gate import Gate, gate
@@ -146,8 +147,7 @@ def text_gates(
     """
 
     def generated(captions: Sequence[str]) -> Tensor:
-        seeds = range(len(captions))
-        return sample_rows(base, fixed_text(base, captions), seeds, guidance=guidance, steps=steps)
+        return from_captions(base, captions, steps=steps, guidance=guidance)
 
     chosen = list(islice(distinct_scenes(SPLITS["validation"][6000 : 6000 + 2 * groups * GROUP]), groups * GROUP))
     captions = [tiny_captions.full_caption(scene) for _, scene in chosen]
@@ -162,6 +162,38 @@ def text_gates(
         _quotient("base: retrieval, generated over real", rates, setting | {"pictures": len(chosen)}),
         _quotient("base: colours at their objects, generated over real", colours, setting | {"pictures": coloured}),
     ]
+
+
+def from_captions(base: TextToImage, captions: Sequence[str], *, steps: int, guidance: float) -> Tensor:
+    """One picture [B, 3, H, W] for each caption, by *base* sampling."""
+    return sample_rows(base, fixed_text(base, captions), range(len(captions)), guidance=guidance, steps=steps)
+
+
+def style_gates(
+    base: TextToImage,
+    judges: Sequence[TextSimilarity],
+    faces: Identity,
+    *,
+    groups: int = 2,
+    steps: int = 20,
+    guidance: float = 4.0,
+) -> list[Gate]:
+    """Gate 9: what people look at, style by style, on `groups` of 32 pictures of each generated from full captions.
+
+    Two quotients, generated over real (the renderer's pictures of the same scenes): retrieval of the own caption among
+    32, by the worst text judge; and the share in which a face is found. The value of a style is the lower one.
+    Bound: .85 for each style.
+    """
+    rows = []
+    for number, style in enumerate(STYLES):
+        seeds = SPLITS["validation"][2000 + 400 * number : 2400 + 400 * number]
+        chosen = distinct_scenes(seeds, style=style)[: groups * GROUP]
+        captions = [tiny_captions.full_caption(scene) for _, scene in chosen]
+        real, made = drawn(chosen), from_captions(base, captions, steps=steps, guidance=guidance)
+        found = {j.name: retrieval(j, made, captions) / retrieval(j, real, captions) for j in judges}
+        found["face"] = float(faces.present(made).float().mean() / faces.present(real).float().mean())
+        rows.append(gate(9, f"{style}: text and faces, generated over real", min(found.values()), 0.85, found))
+    return rows
 
 
 def preferred(judge: TextSimilarity, images: Tensor, right: Sequence[str], wrong: Sequence[str]) -> float:

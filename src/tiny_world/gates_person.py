@@ -1,9 +1,8 @@
-"""Gates 6 and 7: has PromptNet learned, and does it know people whom it never saw?"""
+"""Gates 0, 6 and 7: do names work, has PromptNet learned, and does it know people whom it never saw?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +13,8 @@ from src.metrics.identity import Identity
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 from src.tiny_world.gate import Gate, gate
-from src.tiny_world.inversion import PROMPT, person_text, sample_rows
+from src.tiny_world.inversion import PROMPT, noun_embedding, person_text, sample_rows
+from src.tiny_world.names import Names, traits_of
 
 THIRDS = ("low", "middle", "high")
 
@@ -102,6 +102,54 @@ def share_closer(cosine: Tensor, present: Tensor) -> float:
     return float((closer.float().sum(1) / (len(cosine) - 1) * present).mean())
 
 
+def likeness(
+    judges: Sequence[Identity], made: Tensor, people: Sequence[int], *, shown: Tensor | None = None, others: int = 2
+) -> dict[str, dict[str, float]]:
+    """Judge -> how near pictures made of people [B, 3, H, W] are to `others` photos of each, and to everybody else's.
+
+    closer: the share of people to whom the picture is closer than to a random other person. shown: photos that the
+    generator was shown, to which nearness is said beside it.
+    """
+    further = other_photos(people, others)
+    found: dict[str, dict[str, float]] = {}
+    for judge in judges:
+        seen, present = judge.embed(made), judge.present(made)
+        own = torch.stack([seen @ judge.embed(photos).T for photos in further]).mean(0)
+        found[judge.name] = {
+            "closer": share_closer(own, present),
+            "cosine_own": float(own.diagonal().mean()),
+            "cosine_others": float((own.sum() - own.trace()) / (len(own) * (len(own) - 1))),
+            "face_found": float(present.float().mean()),
+        }
+        if shown is not None:
+            found[judge.name]["closer_to_photo_shown"] = share_closer(seen @ judge.embed(shown).T, present)
+    return found
+
+
+def names_gate(
+    base: TextToImage,
+    names: Names,
+    judges: Sequence[Identity],
+    *,
+    people: Sequence[int],
+    steps: int = 20,
+    guidance: float = 1.5,
+) -> Gate:
+    """Gate 0: "a photo of NAME" of unseen people by *base* sampling, one picture each. Bound: .95 by every judge.
+
+    The share of people to whom the picture is closer than to a random other person; names are what the net of the
+    base's training makes of traits.
+    """
+    device = next(base.parameters()).device
+    with torch.no_grad():
+        words = names(traits_of(people).to(device), noun_embedding(base)[0, 0])
+        state = base.text([PROMPT] * len(people), words[:, None])
+    made = sample_rows(base, lambda x, t, rows: state[rows], range(len(people)), guidance=guidance, steps=steps)
+    found = likeness(judges, made, people)
+    details = {"judges": found, "people": len(people), "steps": steps, "guidance": guidance}
+    return gate(0, "names: own person is closer, share", min(j["closer"] for j in found.values()), 0.95, details)
+
+
 def identity_gate(
     base: TextToImage,
     promptnet: PromptNet,
@@ -110,29 +158,17 @@ def identity_gate(
     people: Sequence[int],
     steps: int = 20,
     guidance: float = 1.5,
-    others: int = 2,
 ) -> Gate:
     """Gate 7: PromptNet alone, "a photo of S*" of unseen people by *base* sampling, one picture each.
 
-    Share of people to whom the picture is closer than to a random other person, mean cosine with `others` further
+    Share of people to whom the picture is closer than to a random other person, mean cosine with two further
     photos of each (not the one that PromptNet was shown); the value is the worst judge's. Bound: .9. In the details
     the same with the photo that was shown.
     """
     shown = torch.cat([tiny_people.reference(person, ()) for person in people])
-    further = other_photos(people, others)
     text = person_text(base, promptnet, shown)
     made = sample_rows(base, text, range(len(people)), guidance=guidance, steps=steps)
-    found: dict[str, Any] = {}
-    for judge in judges:
-        seen, present = judge.embed(made), judge.present(made)
-        own = torch.stack([seen @ judge.embed(photos).T for photos in further]).mean(0)
-        found[judge.name] = {
-            "closer": share_closer(own, present),
-            "closer_to_photo_shown": share_closer(seen @ judge.embed(shown).T, present),
-            "cosine_own": float(own.diagonal().mean()),
-            "cosine_others": float((own.sum() - own.trace()) / (len(own) * (len(own) - 1))),
-            "face_found": float(present.float().mean()),
-        }
+    found = likeness(judges, made, people, shown=shown)
     details = {"judges": found, "people": len(people), "steps": steps, "guidance": guidance}
     return gate(
         7, "PromptNet alone: own person is closer, share", min(j["closer"] for j in found.values()), 0.9, details

@@ -90,20 +90,26 @@ def gamma_gate(base: TextToImage, photos: Tensor, tokens: Tensor, *, draws: int 
 
 @torch.no_grad()
 def word_effects(
+    base: TextToImage, x_t: Tensor, t: Tensor, start: str, words: Sequence[str], pseudo: Tensor | None = None
+) -> list[float]:
+    """What each of the `words` changes in eps when it follows `start`. pseudo: S* [1 or B, K, D]."""
+    rows = 1 if pseudo is None else len(pseudo)
+    texts = [base.text([prompt] * rows, pseudo) for prompt in (start, *(f"{start} {each}" for each in words))]
+    bare, *said = (base.predict_noise(x_t, t, text.expand(len(x_t), -1, -1)) for text in texts)
+    return [effect(eps, bare) for eps in said]
+
+
+def token_effects(
     base: TextToImage, photo: Tensor, token: Tensor, words: Sequence[str], *, draws: int = 16, seed: int = 0
 ) -> tuple[list[float], list[float]]:
     """What each of the `words` changes in eps after S*, and after "a person". photo: [1, 3, H, W]; token: [1, 1, D]."""
     x_t, t = noisy(base, photo, draws, seed)
-    changes = []
-    for start, pseudo in ((PROMPT, token), (generic_prompt(PROMPT, GENERIC), None)):
-        texts = base.text([start, *(f"{start} {each}" for each in words)], pseudo)
-        bare, *said = (base.predict_noise(x_t, t, text.expand(draws, -1, -1)) for text in texts)
-        changes.append([effect(eps, bare) for eps in said])
-    return changes[0], changes[1]
+    generic = generic_prompt(PROMPT, GENERIC)
+    return word_effects(base, x_t, t, PROMPT, words, token), word_effects(base, x_t, t, generic, words)
 
 
 def drowning_gate(base: TextToImage, photos: Tensor, tokens: Tensor, *, draws: int = 16, seed: int = 0) -> Gate:
-    """Gate 5: the effect on eps of words after an optimised S*, over that of the same words after "a person".
+    """Gate 5, first row: the effect on eps of words after an optimised S*, over that of the same after "a person".
 
     For each of six phrases the mean effect over people and draws after S* by that after "a person"; the gate is the
     mean over phrases. Bound: at most .7. The photos show none of the phrases.
@@ -111,7 +117,7 @@ def drowning_gate(base: TextToImage, photos: Tensor, tokens: Tensor, *, draws: i
     """
     after, generic = torch.tensor(
         [
-            word_effects(base, photos[i : i + 1], tokens[i : i + 1], WORDS, draws=draws, seed=seed + i)
+            token_effects(base, photos[i : i + 1], tokens[i : i + 1], WORDS, draws=draws, seed=seed + i)
             for i in range(len(photos))
         ]
     ).mean(0)

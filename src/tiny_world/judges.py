@@ -67,12 +67,12 @@ def equal_error_rate(genuine: Tensor, impostor: Tensor) -> float:
     return float((refused[best] + accepted[best]) / 2)
 
 
-def distinct_scenes(people: Iterable[int]) -> list[tuple[int, Scene]]:
+def distinct_scenes(people: Iterable[int], style: str | None = None) -> list[tuple[int, Scene]]:
     """(person, scene) for each seed, skipping scenes whose full caption the running group of 32 has already."""
     chosen: list[tuple[int, Scene]] = []
     taken: set[str] = set()
     for seed in people:
-        scene = scene_for(seed)
+        scene = scene_for(seed, style=style)
         if tiny_captions.full_caption(scene) in taken:
             continue
         chosen.append((seed, scene))

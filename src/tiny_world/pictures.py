@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from src.data import tiny_captions, tiny_drawing, tiny_faces
 from src.data.tiny_faces import SIZE, Scene
+from src.data.tiny_people import TinyPhotos
 
 
 def scene_for(seed: int, *, style: str | None = None) -> Scene:
@@ -70,6 +72,28 @@ class Pictures:
         """A new wording for every (picture, seed)."""
         numbers = torch.as_tensor(indices).tolist()
         return [tiny_captions.caption(self.scene_of(i), np.random.default_rng([i, seed])) for i in numbers]
+
+
+class KeptPhotos(Dataset[dict[str, Tensor]]):
+    """The very items of TinyPhotos(split, count=count), drawn by all cores on first use into `folder`."""
+
+    def __init__(self, folder: Path, split: str, *, count: int):
+        photos = TinyPhotos(split, count=count)
+        self.names, path = photos.names, folder / f"photos-{split}-{count}.npy"
+        if not path.exists():
+            write_rows(path, lambda k: _pixels(photos[k]["image"]), count, (SIZE, SIZE, 3), np.uint8)
+        self.data = read_rows(path, "cpu")
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"image": self.data[index].permute(2, 0, 1).float() / 127.5 - 1}
+
+
+def _pixels(image: Tensor) -> np.ndarray:
+    """[3, H, W] in [-1, 1] -> uint8 [H, W, 3]."""
+    return ((image + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
 
 
 class Irises:

@@ -20,10 +20,11 @@ from src.models.base import TextToImage
 from src.models.personal import PersonalNoise
 from src.models.promptnet import PromptNet
 from src.sampling import Condition, fusion_sample, seeded_randn_like
-from src.tiny_world import gates_finetuning, gates_generator, gates_person, gates_words, inversion
+from src.tiny_world import gates_finetuning, gates_generator, gates_path, gates_person, gates_words, inversion
 from src.tiny_world.gate import gate, print_gates
 from src.tiny_world.gates import run_gates
 from src.tiny_world.identity_judges import write_onnx
+from src.tiny_world.names import Names
 
 PEOPLE = SPLITS["validation"][:40]
 CONF = Path(__file__).parents[2] / "conf"
@@ -185,14 +186,14 @@ def test_words_change_nothing_for_a_unet_that_reads_what_stands_before_them(
     tiny_base: TextToImage, photo: Tensor
 ) -> None:
     token = inversion.noun_embedding(tiny_base)
-    changed = gates_words.word_effects(reading(tiny_base, [1, 2, 3, 4]), photo, token, ["at the beach"], draws=2)
+    changed = gates_words.token_effects(reading(tiny_base, [1, 2, 3, 4]), photo, token, ["at the beach"], draws=2)
     assert changed == ([pytest.approx(0, abs=1e-4)], [pytest.approx(0, abs=1e-4)])
 
 
 def test_a_word_counts_after_s_as_it_does_after_the_noun_that_s_is(tiny_base: TextToImage, photo: Tensor) -> None:
     """With a U-Net that reads what stands at 4 and later, both effects are the norm of the text states' difference."""
     token = inversion.noun_embedding(tiny_base)
-    (after,), (generic,) = gates_words.word_effects(
+    (after,), (generic,) = gates_words.token_effects(
         reading(tiny_base, slice(4, None)), photo, token, ["at the beach"], draws=2
     )
     for found, texts in (
@@ -312,11 +313,38 @@ def test_who_is_recognised_does_not_depend_on_the_scene(tiny_base: TextToImage, 
     json.dumps(asdict(row), allow_nan=False)
 
 
+def test_a_name_says_who_it_is_to_a_base_that_reads_it(tiny_base: TextToImage, judge: Identity) -> None:
+    width = tiny_base.text("").shape[-1]
+    row = gates_person.names_gate(tiny_base, Names(width), [judge], people=PEOPLE[:3], steps=2)
+    assert row.number == 0 and 0 <= row.value <= 1 and row.details["people"] == 3
+    with pytest.raises(ValueError, match="gate 0 needs the names"):
+        run_gates(tiny_base, None, Path(), None, only=[0])
+
+
+def test_the_path_is_looked_at_where_identity_has_come_nine_tenths_of_its_way() -> None:
+    path = {0: 0.2, 25: 0.4, 50: 0.6, 100: 0.93, 200: 1.0, 400: 0.9}
+    assert gates_path.over_fitted({n: {"identity": v} for n, v in path.items()}) == 100
+    assert gates_path.over_fitted({0: {"identity": 0.5}, 25: {"identity": 0.4}}) == 0
+
+
+def test_words_count_along_the_path_as_before_it_for_a_finetuning_that_learns_nothing(
+    tiny_base: TextToImage, judge: Identity
+) -> None:
+    """A U-Net that reads what stands at 0 to 3 alone hears no words at all: nothing over nothing is no number."""
+    base = reading(tiny_base, slice(4, None))
+    row = gates_path.path_gate(
+        base, new_promptnet(tiny_base), [judge], Idle(), people=PEOPLE[:1], path=(5, 10), draws=2, steps=2
+    )
+    effects = [step["effect"] for step in row.details["path"].values()]
+    assert row.number == 5 and effects == pytest.approx([effects[0]] * 3) and effects[0] > 0
+    assert row.details["at"] == 0 and row.details["people"] == 1
+
+
 def test_gates_run_by_number_and_refuse_what_is_not_there(tiny_base: TextToImage, tmp_path: Path) -> None:
     told: list[str] = []
     tokens = {"people": 1, "echo": told.append}
-    with pytest.raises(ValueError, match="there is no gate 9"):
-        run_gates(tiny_base, None, tmp_path, None, only=[9])
+    with pytest.raises(ValueError, match="there is no gate 10"):
+        run_gates(tiny_base, None, tmp_path, None, only=[10])
     with pytest.raises(ValueError, match="gate 7 needs a PromptNet"):
         run_gates(tiny_base, None, tmp_path, None, only=[7])
     with pytest.raises(FileNotFoundError, match="text_a"):

@@ -11,7 +11,7 @@ from src.data import tiny_captions
 from src.data.tiny_faces import SPLITS, person
 from src.metrics.identity import Identity
 from src.metrics.text_similarity import TextSimilarity
-from src.tiny_world import identity_judges, judges, presence_judge, text_judges
+from src.tiny_world import identity_judges, judges, names, presence_judge, text_judges
 from src.tiny_world.corruption import corrupt
 from src.tiny_world.pictures import scene_for
 from src.tiny_world.training import averaged
@@ -79,7 +79,7 @@ def test_the_margin_softmax_is_a_softmax_whose_right_answers_lost_the_margin() -
 
 
 def test_traits_tell_people_apart_and_have_one_length() -> None:
-    all_traits = torch.stack([identity_judges.traits(person(seed)) for seed in range(20)])
+    all_traits = torch.stack([names.traits(person(seed)) for seed in range(20)])
     assert torch.pdist(all_traits).min() > 0.1 and all_traits.isfinite().all()
 
 
