@@ -48,7 +48,7 @@ def intervals(rows: Sequence[Mapping[str, Any]], *, x: str) -> bytes:
 
 
 def bars(panels: Sequence[Mapping[str, Any]]) -> bytes:
-    """A PNG with a panel for each {title, unit, bars: (label, value), ...}, the first bar on top, values written out."""
+    """A PNG with a panel for each {title, unit, bars: (label, value), ...}, the first bar on top."""
     longest = max(len(panel["bars"]) for panel in panels)
     figure = Figure(figsize=(6.5 * len(panels), 1 + 0.32 * longest), layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
