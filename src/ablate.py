@@ -2,6 +2,7 @@
 
 from omegaconf import DictConfig
 
+from src.devices import begun, described
 from src.entry import PACKAGE, command, listed_shares, plain, portable
 from src.judging import towers
 from src.methods.profusion import check_shares
@@ -16,6 +17,7 @@ from src.studies import Composed, changed
 
 @command("ablate")
 def main(cfg: DictConfig) -> None:
+    device = begun(cfg)
     check_needs(cfg, "ablate")
     composed = Composed(cfg)
     ablated = changed(cfg, cfg.ablation.change)
@@ -44,7 +46,9 @@ def main(cfg: DictConfig) -> None:
     shown = {**sides, **{name: anchors[name][0] for name in ("generic", "oracle_vae") if name in anchors}}
     config = {name: run.folder.name for name, run in {**sides, **{k: r for k, (r, _) in anchors.items()}}.items()}
     key = digest(config, weights=composed.weights, code=code_digest(PACKAGE))
-    with open_run(cfg.runs, "ablate", {**config, "settings": portable(plain(cfg))}, key) as run:
+    with open_run(
+        cfg.runs, "ablate", {**config, "settings": portable(plain(cfg))}, key, device=described(device)
+    ) as run:
         if not run.complete:
             write_atomic(run.path("table.md"), tables.to_markdown(table).encode())
             write_atomic(run.path("table.csv"), tables.to_csv(table).encode())

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig
 from PIL import Image
 
+from src.devices import begun
 from src.entry import command, count
 from src.judging import Panel
 from src.metrics.judged import judge_scene
@@ -22,7 +23,7 @@ PEOPLE, PROMPTS = 10, 5
 
 @command("bench_judge")
 def main(cfg: DictConfig) -> None:
-    panel, clock, images, size = Panel(cfg), Clock(), count(cfg, "images"), count(cfg, "size")
+    panel, clock, images, size = Panel(cfg, begun(cfg)), Clock(), count(cfg, "images"), count(cfg, "size")
     panel.check(cfg.missing)
     with TemporaryDirectory() as folder:
         scene = pictures(Path(folder), images, size)

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
+from src.devices import begun, device_of
 from src.entry import build, command, count
 from src.learning.pretrain import encode_photos
 from src.learning.speed import measure
@@ -15,6 +16,7 @@ MOST = 1.15  # the ratio that a training with a cache should not pass
 
 @command("bench_train")
 def main(cfg: DictConfig) -> None:
+    begun(cfg)
     check_needs(cfg, "train")
     print(report(cfg, measured(cfg)), flush=True)
 
@@ -22,7 +24,7 @@ def main(cfg: DictConfig) -> None:
 def measured(cfg: DictConfig) -> dict[str, Any]:
     """The numbers of a training step of this configuration on one device."""
     base, data = build(cfg.base), build(cfg.data)
-    device = "cuda" if cfg.trainer.accelerator in ("gpu", "auto") and torch.cuda.is_available() else "cpu"
+    device = device_of(cfg.trainer.accelerator)
     base.to(device)
     items = [data.train[index] for index in range(min(cfg.data.batch, cfg.data.total_batch, len(data.train)))]
     if cfg.cache and "image" in items[0]:
@@ -43,7 +45,7 @@ def measured(cfg: DictConfig) -> dict[str, Any]:
         steps=count(cfg, "steps"),
         precision=cfg.trainer.precision,
         ema=cfg.trainer.ema,
-        accelerator=device,
+        accelerator=str(device),
         gradient_clip=cfg.trainer.gradient_clip,
     )
 

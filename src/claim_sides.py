@@ -5,7 +5,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.entry import compose, count, plain
+from src.devices import handed_on
+from src.entry import compose, count, deciding, plain
 from src.regularisation import TRAINING, regularised
 from src.results.runs import Run
 from src.studies import changed
@@ -19,7 +20,7 @@ def asked(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[list[str], dict[st
         *(plain(cfg.overrides) or []),
         *(f"{name}={count(cfg, name)}" for name in ("people", "prompts", "seeds")),
     ]
-    common = [*settings, f"runs={cfg.runs}", "logger=disabled"]
+    common = [*settings, f"runs={cfg.runs}", "logger=disabled", *handed_on(cfg)]
     return settings, {name: side(common, own) for name, own in claim["sides"].items()}
 
 
@@ -33,7 +34,7 @@ def decisive(config: DictConfig) -> dict[str, Any]:
     """What of a side's configuration decides its images and scores."""
     own = ("method", "sampler", "augmentation", "base", "promptnet", "judges", "people_set", "prompt_set")
     shown = {name: plain(config.world[name]) for name in ("reference", "oracle", "stranger")}
-    return {**{name: plain(config[name]) for name in own}, "world": shown}
+    return {**{name: deciding(plain(config[name]), name) for name in own}, "world": shown}
 
 
 def pretraining(cfg: DictConfig, own: Sequence[str]) -> dict[str, Any]:
@@ -43,7 +44,10 @@ def pretraining(cfg: DictConfig, own: Sequence[str]) -> dict[str, Any]:
     study, training = compose("regularisation", [f"runs={cfg.runs}"]), compose("train", TRAINING)
     steps = {name: study[name] for name in ("early_steps", "further_steps")}
     return {
-        "pretraining": {**steps, **{name: plain(training[name]) for name in ("learning", "data", "trainer", "seed")}}
+        "pretraining": {
+            **steps,
+            **{name: deciding(plain(training[name])) for name in ("learning", "data", "trainer", "seed")},
+        }
     }
 
 
@@ -54,7 +58,7 @@ def penalties(own: Sequence[str]) -> list[float]:
 
 def pretrained(cfg: DictConfig, own: Sequence[str]) -> list[Run]:
     """The trainings, now or before, of a PromptNet under a side's penalty; none for a side without one."""
-    study = compose("regularisation", [f"runs={cfg.runs}"])
+    study = compose("regularisation", [f"runs={cfg.runs}", *handed_on(cfg)])
     return [run for penalty in penalties(own)[-1:] for run in regularised(study, penalty)]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from src.claim_sides import asked, decisive, pretrained, pretraining, with_promptnet
+from src.devices import begun
 from src.entry import PACKAGE, command, plain, portable
 from src.judging import towers
 from src.preflight import check_needs
@@ -31,6 +32,7 @@ JUDGED = (
 
 @command("claims")
 def main(cfg: DictConfig) -> None:
+    begun(cfg)
     results: dict[str, Result] = {}
     turned = []
     for name, claim in chosen(cfg).items():

@@ -216,6 +216,11 @@ def build_or_missing(node: Any, **more: Any) -> Any:
         raise
 
 
+def get_target(node: Any) -> Callable[..., Any]:
+    """What a node builds. ValueError for a target that is not allowed."""
+    return _allowed(str(node["_target_"]), "judges")
+
+
 def plain(node: Any) -> Any:
     """Resolved plain data; what is no node (null, a number) stays as it is."""
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
@@ -228,6 +233,29 @@ def portable(value: Any) -> Any:
     if isinstance(value, list):
         return [portable(item) for item in value]
     return value.replace(str(PACKAGE), "src") if isinstance(value, str) else value
+
+
+# where and how fast something is computed, and where it is kept: no result depends on it beyond rounding
+INDIFFERENT = (
+    "device",
+    "accelerator",
+    "compile",
+    "offload",
+    "gradient_checkpointing",
+    "preflight_only",
+    "runs",
+    "logger",
+)
+
+
+def deciding(value: Any, name: str = "") -> Any:
+    """Plain data without the settings that decide no result, to be digested."""
+    if isinstance(value, list):
+        return [deciding(item, name) for item in value]
+    if not isinstance(value, dict):
+        return value
+    spare = {*INDIFFERENT, *(("batch",) if name == "sampler" else ()), *(() if value.get("tf32") else ("tf32",))}
+    return {key: deciding(item, str(key)) for key, item in value.items() if key not in spare}
 
 
 def listed_shares(cfg: DictConfig) -> list[float] | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from src.devices import begun, described
 from src.entry import PACKAGE, command, count, plain
 from src.judging import Panel, Progress, settings_of, towers
 from src.metrics.judged import Judged, judge_scene
@@ -26,7 +27,8 @@ Rows = list[dict[str, Any]]
 @command("evaluate")
 def main(cfg: DictConfig) -> None:
     check_logger(cfg)
-    panel = Panel(cfg)
+    device = begun(cfg)
+    panel = Panel(cfg, device)
     print(panel.text(), flush=True)
     if cfg.images is None:
         return print("no images were given: images=FOLDER photos=FOLDER has them judged")
@@ -48,7 +50,8 @@ def main(cfg: DictConfig) -> None:
     config |= {name: str(Path(cfg[name]).resolve()) if cfg[name] else None for name in ("images", "photos")}
     inputs = {"rows": [*scene.rows], "anchors": given, "listing": panel.listing}
     key = digest(config | inputs, weights=judged.contents, code=code_digest(PACKAGE, CODE))
-    with open_run(cfg.runs, cfg.system, config, key, logger=plain(cfg.logger), tags=["evaluate"]) as run:
+    about = {"logger": plain(cfg.logger), "tags": ["evaluate"], "device": described(device)}
+    with open_run(cfg.runs, cfg.system, config, key, **about) as run:
         rows = joined(linked(run, scene, photos, Path(cfg.images)), judged.columns)
         table = score_table(rows, judged.anchors | given, marks=dict.fromkeys(towers(cfg), " †"))
         table.notes.extend([f"rule: {rule}", *panel.notes(), *judged.left_out])

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.data.photos import read_photo
+from src.devices import begun, moved
 from src.entry import build, command, plain, portable
 from src.learning.finetune import untuned
 from src.models.pipelines import export_person, pseudo_word
@@ -29,12 +30,13 @@ def main(cfg: DictConfig) -> None:
     if out.exists():
         raise ValueError(f"{out} exists: delete it, or give another out")
     check_run(run, portable({name: plain(cfg[name]) for name in ("base", "promptnet")}))
+    device = begun(cfg)
     check_needs(cfg, "personalise")
     weights_of(cfg, "base", "promptnet")
-    base = build(cfg.base)
-    tuned = untuned(base, build(cfg.promptnet)).load(run / "person.safetensors")
+    base = moved(build(cfg.base), device)
+    tuned = untuned(base, moved(build(cfg.promptnet), device)).load(run / "person.safetensors")
     tuned.promptnet.requires_grad_(False).eval()
-    photo = read_photo(run / "photos" / "0.png", base.image_size)
+    photo = moved(read_photo(run / "photos" / "0.png", base.image_size), device)
     how = {"timestep": cfg.timestep, "seed": cfg.seed}
     word = pseudo_word(tuned.base, tuned.promptnet, photo, **how)
     about = {"word": "S*", "tokens": len(word), "exact_in": cfg.prompt, **how, "run": run.name, "note": APPROXIMATION}

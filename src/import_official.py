@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from src.devices import begun, moved
 from src.entry import command
 from src.models.promptnet import PromptNet
 
@@ -19,7 +20,7 @@ def main(cfg: DictConfig) -> None:
     out = Path(cfg.out).expanduser()
     if out.exists():
         raise ValueError(f"{out} exists: delete it, or give another out")
-    net = PromptNet.from_official(Path(cfg.folder).expanduser())
+    net = moved(PromptNet.from_official(Path(cfg.folder).expanduser()), begun(cfg))
     net.save(out)
     millions = sum(p.numel() for p in net.parameters()) / 1e6
     print(

@@ -1,14 +1,16 @@
 """From a configuration to judges: which there are, which are here, and what is to be said about them."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub import constants
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from src.entry import PACKAGE, build, build_or_missing, plain, portable
+from src.entry import PACKAGE, build, build_or_missing, get_target, plain, portable
 from src.metrics.text_similarity import is_tower
 from src.results.digests import code_digest, digest, file_digest
 from src.results.provenance import versions
@@ -30,10 +32,21 @@ def judge_nodes(cfg: DictConfig, kinds: Sequence[str] = KINDS) -> dict[str, dict
     return nodes
 
 
-def build_judges(cfg: DictConfig, kinds: Sequence[str] = KINDS) -> dict[str, list[Any]]:
-    """kind -> judges; their weights are read when they are first asked."""
+def build_judges(
+    cfg: DictConfig, kinds: Sequence[str] = KINDS, *, device: torch.device | str = "cpu"
+) -> dict[str, list[Any]]:
+    """kind -> judges on a device; their weights are read when they are first asked."""
     nodes = judge_nodes(cfg, kinds)
-    return {kind: [build(node, name=name) for name, node in several.items()] for kind, several in nodes.items()}
+    return {
+        kind: [build(node, **_placed(node, name, device)) for name, node in several.items()]
+        for kind, several in nodes.items()
+    }
+
+
+def _placed(node: Any, name: str, device: torch.device | str) -> dict[str, Any]:
+    """What a judge is built with beside its settings; dlib's, say, knows no device."""
+    takes = inspect.signature(get_target(node)).parameters
+    return {"name": name, **({"device": str(device)} if "device" in takes and "device" not in node else {})}
 
 
 def towers(cfg: DictConfig) -> list[str]:
@@ -46,10 +59,10 @@ def towers(cfg: DictConfig) -> list[str]:
 class Panel:
     """The judges of a configuration: those that are `here`, kind -> judges, and the `listing` of all."""
 
-    def __init__(self, cfg: DictConfig):
+    def __init__(self, cfg: DictConfig, device: torch.device | str = "cpu"):
         if cfg.missing not in POLICIES:
             raise ValueError(f"missing ({cfg.missing}) must be one of {', '.join(POLICIES)}")
-        self.nodes = judge_nodes(cfg)
+        self.nodes, self.device = judge_nodes(cfg), device
         self.listing: list[dict[str, Any]] = []
         self.here: dict[str, list[Any]] = {kind: [] for kind in KINDS}
         own = towers(cfg)
@@ -60,7 +73,7 @@ class Panel:
             self._row("identity", name, "not comparable", "", reason)
 
     def _list(self, kind: str, name: str, node: Any, tower: bool) -> None:
-        judge, licence = build_or_missing(node, name=name), node.get("licence", "")
+        judge, licence = build_or_missing(node, **_placed(node, name, self.device)), node.get("licence", "")
         note = TOWER if tower else ""
         if isinstance(judge, FileNotFoundError):
             self._row(kind, name, "wants a file", licence, str(judge))

@@ -9,7 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from src.data.photos import read_photos
-from src.entry import PACKAGE, build, command, count, listed_shares, plain, portable
+from src.devices import begun, described, device_of, moved
+from src.entry import PACKAGE, build, command, count, deciding, listed_shares, plain, portable
 from src.judging import build_judges
 from src.methods.profusion import check_shares
 from src.metrics.score import score_folder
@@ -27,6 +28,7 @@ from src.studies import SIDE, augmented, check_logger, weights_of
 
 @command("personalise")
 def main(cfg: DictConfig) -> None:
+    device = begun(cfg)
     if OmegaConf.is_missing(cfg, "photo"):
         raise ValueError(f"photo is not given: write photo=PATH; examples lie in {PACKAGE / 'tiny_world' / 'examples'}")
     check_needs(cfg, "personalise")
@@ -37,22 +39,23 @@ def main(cfg: DictConfig) -> None:
         raise ValueError("prompts ([]) must hold at least one prompt, such as 'a photo of S* at the beach'")
     seeds = list(range(cfg.seed, cfg.seed + count(cfg, "seeds")))
     weights = weights_of(cfg, "base", "promptnet", "judges", "augmentation")
-    base, promptnet, sampler = build(cfg.base), build(cfg.promptnet), build(cfg.sampler)
+    base, promptnet, sampler = moved(build(cfg.base), device), moved(build(cfg.promptnet), device), build(cfg.sampler)
     for prompt in settings["prompts"]:
         check_prompt(prompt, base.tokenizer, base.known_words, promptnet.num_pseudo_tokens)
     base.schedule(sampler.steps)
     method = build(cfg.method)(promptnet=promptnet, sampler=sampler)
-    photos = read_photos(settings["photo"], base.image_size)
+    photos = moved(read_photos(settings["photo"], base.image_size), device)
     check_people(settings["people"], len(photos))
     check_shares(listed_shares(cfg), len(photos))
     if cfg.augmentation is not None:
         for photo, name in zip(photos, names_of(settings), strict=True):  # before a folder is made
             build(cfg.augmentation.mask)(photo[None], name, settings["prompts"])
     print(cfg.world.notice, flush=True)
-    own = {name: value for name, value in settings.items() if name not in ("runs", "logger")}
+    own = deciding(settings)
     own["photo"] = [file_digest(Path(path)) for path in settings["photo"]]
     key = digest(portable(own), weights=weights, code=code_digest(PACKAGE, (*SIDE, "personalise.py")))
     about: dict[str, Any] = {"group": f"{cfg.world.name}-own-photos", "tags": [cfg.world.name, "method"]}
+    about["device"] = described(device)
     with open_run(cfg.runs, "personalise", settings, key, logger=plain(cfg.logger), **about) as run:
         if not run.complete:
             variants = None if cfg.augmentation is None else partial(varied, cfg, run, base, settings)
@@ -99,14 +102,14 @@ def generate(run: Run, person: Generate, photos: Tensor, settings: dict[str, Any
     """All seeds of a prompt in one batch; images with their settings, and a contact sheet."""
     rows = []
     for number, photo in enumerate(photos):
-        run.save_image(f"photos/{number}.png", to_picture(photo), {"photo": settings["photo"][number]})
+        run.save_image(f"photos/{number}.png", to_picture(photo.cpu()), {"photo": settings["photo"][number]})
     for number, prompt in enumerate(settings["prompts"]):
         about = {"person": "photo", "prompt": prompt, "family": "own", "photo": "photos/0.png"}
         for seed, image in zip(seeds, person(prompt, seeds).cpu(), strict=True):
             rows.append({"file": f"images/{number:02d}-{seed}.png", "seed": seed, **about})
             how = {name: settings[name] for name in ("photo", "sampler", "method")}
             run.save_image(rows[-1]["file"], to_picture(image), {"prompt": prompt, "seed": seed, **how})
-    pictures = [to_picture(photo) for photo in photos] + [run.path(row["file"]) for row in rows]
+    pictures = [to_picture(photo.cpu()) for photo in photos] + [run.path(row["file"]) for row in rows]
     captions = ["photo"] * len(photos) + [row["prompt"] for row in rows]
     save_png(run.path("sheet.png"), contact_sheet(pictures, captions, columns=len(seeds) + 1), {"rows": len(rows)})
     return rows
@@ -115,7 +118,7 @@ def generate(run: Run, person: Generate, photos: Tensor, settings: dict[str, Any
 def judged(cfg: DictConfig, run: Run, rows: Rows) -> Rows:
     """The rows with the world's judges' scores."""
     write_csv(run.path("images.csv"), rows)
-    judges = build_judges(cfg, ("text", "identity"))
+    judges = build_judges(cfg, ("text", "identity"), device=device_of(cfg.device))
     return score_folder(run.folder, text=judges["text"], identity=judges["identity"], generic=cfg.sampler.generic)
 
 

@@ -157,14 +157,13 @@ def _total_batch(cfg: DictConfig) -> str:
 
 
 def _on_gpu(cfg: DictConfig) -> bool:
-    return cfg.trainer.accelerator in ("gpu", "cuda") or (
-        cfg.trainer.accelerator == "auto" and torch.cuda.is_available()
-    )
+    accelerator = str(cfg.trainer.accelerator)
+    return accelerator.startswith(("gpu", "cuda")) or (accelerator == "auto" and torch.cuda.is_available())
 
 
 def _devices(cfg: DictConfig) -> Need:
     wanted, here = cfg.trainer.devices, torch.cuda.device_count()
-    if not _on_gpu(cfg):
+    if not _on_gpu(cfg) and (wanted == 1 or cfg.trainer.accelerator == "cpu"):
         return Need("devices", f"{wanted} process(es) on the CPU")
     fewer = f"trainer.devices={here}" if here else "trainer.accelerator=cpu trainer.devices=1"
     remedy = f"set {fewer} (the total batch stays {cfg.data.total_batch}), or run where there are more"

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 
 from src.data.latents import write_latents
 from src.data.shards import write_shards
+from src.devices import begun, moved
 from src.entry import build, command, count
 from src.learning.pretrain import encode_photos
 from src.models.base import TextToImage
@@ -18,6 +18,7 @@ PARTS = ("train", "validation")
 
 @command("prepare_data")
 def main(cfg: DictConfig) -> None:
+    device = begun(cfg)
     batch, threads = count(cfg, "batch"), count(cfg, "threads")
     out = Path(cfg.out).expanduser()
     taken = [out / part / "shards" for part in PARTS if cfg.shards and (out / part / "shards").exists()]
@@ -31,7 +32,7 @@ def main(cfg: DictConfig) -> None:
             print(f"{'shards':<11}{out / part / 'shards'}", flush=True)
     if cfg.latents:
         weights_of(cfg, "base")  # shipped ones are checked
-        base = build(cfg.base).to("cuda" if torch.cuda.is_available() else "cpu")
+        base = moved(build(cfg.base), device)
         for part, own in photos.items():
             encode(base, own, out / part / "latents", batch)
             print(f"{'latents':<11}{out / part / 'latents'}", flush=True)
@@ -39,10 +40,9 @@ def main(cfg: DictConfig) -> None:
 
 def encode(base: TextToImage, photos, folder: Path, batch: int) -> None:
     """Latents and vision tokens of all photos, by the encoders of this base."""
-    device = next(base.parameters()).device
     write_latents(
         photos,
-        lambda images: encode_photos(base, images.to(device)),
+        lambda images: encode_photos(base, images.to(base.device)),
         folder,
         encoders=encoders_digest(base),
         vision_dtype=base.image_encoder.dtype,

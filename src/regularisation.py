@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from src.devices import begun, described, handed_on
 from src.entry import PACKAGE, command, compose, count, plain
 from src.results import figures, tables
 from src.results.digests import code_digest, digest
@@ -20,6 +21,7 @@ TRAINING = ["+experiment=tiny_pretrain"]  # what is continued
 
 @command("regularisation")
 def main(cfg: DictConfig) -> None:
+    device = begun(cfg)
     check_penalties(plain(cfg.penalties))
     rows: list[dict[str, Any]] = []
     weights: dict[str, str] = {}
@@ -32,7 +34,7 @@ def main(cfg: DictConfig) -> None:
             weights |= {f"{name} {penalty}": own}
     table = tables.Table(rows, ["normalised between floor and ceiling, mean over judges; 95 %: t-interval over people"])
     key = digest({"rows": rows}, weights=weights, code=code_digest(PACKAGE))
-    with open_run(cfg.runs, "regularisation", plain(cfg), key) as run:
+    with open_run(cfg.runs, "regularisation", plain(cfg), key, device=described(device)) as run:
         if not run.complete:
             write_atomic(run.path("table.csv"), tables.to_csv(table).encode())
             write_atomic(run.path("table.md"), tables.to_markdown(table).encode())
@@ -59,7 +61,13 @@ def regularised(cfg: DictConfig, penalty: float) -> tuple[Run, Run]:
 
 def continued(cfg: DictConfig, *overrides: str, steps: int) -> Run:
     """The run that trains PromptNet for some steps, from nothing or from where another one ended."""
-    changes = [f"trainer.steps={steps}", f"runs={cfg.runs}", "logger=disabled", *overrides]
+    changes = [
+        f"trainer.steps={steps}",
+        f"runs={cfg.runs}",
+        "logger=disabled",
+        *handed_on(cfg, ("device", "tf32")),
+        *overrides,
+    ]
     return trained_promptnet(compose("train", [*TRAINING, *changes]))
 
 
@@ -69,7 +77,9 @@ def scored(cfg: DictConfig, anchors: dict[str, Rows], *overrides: str) -> tuple[
     anchors: floors and ceilings; if there are none yet, those of this side are put there.
     """
     sizes = [f"{name}={count(cfg, name)}" for name in ("people", "prompts", "seeds")]
-    side = compose("ablate", [*plain(cfg.overrides), *sizes, f"runs={cfg.runs}", "logger=disabled", *overrides])
+    side = compose(
+        "ablate", [*plain(cfg.overrides), *sizes, f"runs={cfg.runs}", "logger=disabled", *handed_on(cfg), *overrides]
+    )
     composed = Composed(side)
     composed.check(side)
     study = composed.study()

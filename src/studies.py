@@ -10,7 +10,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from src.entry import PACKAGE, build, count, plain, portable
+from src.devices import described, device_of, moved
+from src.entry import PACKAGE, build, count, deciding, plain, portable
 from src.judging import build_judges
 from src.methods.profusion import ProFusion, Sampler
 from src.metrics.score import score_folder
@@ -65,7 +66,7 @@ class Composed:
 
     def __init__(self, cfg: DictConfig):
         check_logger(cfg)
-        self.cfg, self.world = cfg, cfg.world
+        self.cfg, self.world, self.device = cfg, cfg.world, device_of(cfg.device)
         self.weights = weights_of(cfg, "base", "promptnet", "judges", "people_set")
         every = [(family, prompt) for family, prompts in plain(cfg.prompt_set).items() for prompt in prompts]
         if not every:
@@ -81,17 +82,17 @@ class Composed:
     @cached_property
     def base(self) -> TextToImage:
         """The text-to-image model."""
-        return build(self.cfg.base)
+        return moved(build(self.cfg.base), self.device)
 
     @cached_property
     def promptnet(self) -> PromptNet:
         """The pre-trained encoder, frozen."""
-        return build(self.cfg.promptnet).requires_grad_(False).eval()
+        return moved(build(self.cfg.promptnet).requires_grad_(False).eval(), self.device)
 
     @cached_property
     def judges(self) -> dict[str, list[Any]]:
         """The judges of text and of identity."""
-        return build_judges(self.cfg, ("text", "identity"))
+        return build_judges(self.cfg, ("text", "identity"), device=self.device)
 
     def check(self, *configurations: DictConfig) -> None:
         """Before a folder is made: ValueError for a prompt or a sampler that this base cannot use."""
@@ -103,7 +104,7 @@ class Composed:
 
     def photo(self, person: int | str) -> Tensor:
         """Reference photos [P, 3, H, W]; nothing that any prompt of the set asks for is in them."""
-        return build(self.world.reference)(person=person, prompts=self.every_prompt)
+        return moved(build(self.world.reference)(person=person, prompts=self.every_prompt), self.device)
 
     def score(self, folder: Path) -> Rows:
         """The rows of folder/images.csv with every judge's score."""
@@ -127,13 +128,14 @@ class Composed:
             code=code_digest(PACKAGE, SIDE),
             logger=plain(self.cfg.logger),
             group=f"{self.world.name}-{len(self.people)}x{len(self.prompts)}x{len(self.seeds)}",
+            device=described(self.device),
         )
 
     def method_side(
         self, study: Study, name: str, cfg: DictConfig, *, fresh_noise: int = 0, role: str = "method"
     ) -> tuple[Run, Rows]:
         """The side of one configuration of `method` and `sampler`; `role` becomes a tag of its run."""
-        config = {"method": plain(cfg.method), "sampler": plain(cfg.sampler), "augmentation": plain(cfg.augmentation)}
+        config = {name: deciding(plain(cfg[name]), name) for name in ("method", "sampler", "augmentation")}
         sampler: Sampler = build(cfg.sampler)
         method: Callable[..., ProFusion] = build(cfg.method)
         files = weights_of(cfg, "augmentation")
@@ -234,7 +236,7 @@ def _drawn(draw: Callable[..., Tensor], person: Any) -> Generate:
 def _through_vae(base: TextToImage, generate: Generate) -> Generate:
     @torch.no_grad()
     def decoded(prompt: str, seeds: Sequence[int]) -> Tensor:
-        return base.decode(base.encode(generate(prompt, seeds)))
+        return base.decode(base.encode(moved(generate(prompt, seeds), base.device)))
 
     return decoded
 

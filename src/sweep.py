@@ -5,7 +5,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, command, plain, portable
+from src.devices import begun, described
+from src.entry import PACKAGE, command, deciding, plain, portable
 from src.preflight import check_needs
 from src.results import figures, tables
 from src.results.digests import code_digest, digest
@@ -18,6 +19,7 @@ from src.studies import Composed, changed
 
 @command("sweep")
 def main(cfg: DictConfig) -> None:
+    device = begun(cfg)
     check_needs(cfg, "ablate")
     composed = Composed(cfg)
     places = list(places_of(cfg))
@@ -32,10 +34,13 @@ def main(cfg: DictConfig) -> None:
         evaluations = run.summary().get("unet_evaluations")
         rows.append({"line": line, cfg.sweep.setting: value, **level(found, anchors), "unet_evaluations": evaluations})
         runs[f"{line} {figures.tick(value)}"] = run
-    settings = {"settings": portable(plain(cfg)), "sides": {name: run.folder.name for name, run in runs.items()}}
+    settings = {
+        "settings": portable(deciding(plain(cfg))),
+        "sides": {name: run.folder.name for name, run in runs.items()},
+    }
     key = digest(settings, weights=composed.weights, code=code_digest(PACKAGE))
     table = tables.Table(rows, ["normalised between floor and ceiling, mean over judges; 95 %: t-interval over people"])
-    with open_run(cfg.runs, "sweeps", settings, key) as run:
+    with open_run(cfg.runs, "sweeps", settings, key, device=described(device)) as run:
         if not run.complete:
             write_atomic(run.path("table.csv"), tables.to_csv(table).encode())
             write_atomic(run.path("table.md"), tables.to_markdown(table).encode())

@@ -8,7 +8,8 @@ from omegaconf import DictConfig
 
 from src import preflight
 from src.data.latents import LatentCache
-from src.entry import PACKAGE, build, command, plain, portable
+from src.devices import begun, described, device_of, set_tf32
+from src.entry import PACKAGE, build, command, deciding, plain, portable
 from src.learning.finetune import Tuned
 from src.learning.trainer import is_follower
 from src.methods.profusion import Personal, Sampler
@@ -22,6 +23,10 @@ from src.studies import LEARNING, check_logger, weights_of
 
 @command("train")
 def main(cfg: DictConfig) -> None:
+    if is_follower():
+        set_tf32(bool(cfg.tf32))
+    else:
+        begun(cfg)
     if cfg.preflight_only:
         preflight.show(cfg)
         return
@@ -35,7 +40,7 @@ def trained_promptnet(cfg: DictConfig) -> Run:
     check_logger(cfg)
     preflight.show(cfg)
     settings = portable(plain(cfg))
-    own = {name: settings[name] for name in ("base", "promptnet", "learning", "data", "seed")}
+    own = {name: deciding(settings[name]) for name in ("base", "promptnet", "learning", "data", "seed")}
     own["data"] = {name: value for name, value in own["data"].items() if name not in ("batch", "workers")}
     # the number of devices changes no result, but for rounding
     own["trainer"] = {name: cfg.trainer[name] for name in ("steps", "gradient_clip", "precision", "ema")}
@@ -46,6 +51,7 @@ def trained_promptnet(cfg: DictConfig) -> Run:
             pretrain(cfg, run, key)
         return run
     about: dict[str, Any] = {"group": f"{cfg.world.name}-pretrain", "tags": [cfg.world.name, "pretrain"]}
+    about["device"] = described(device_of(cfg.trainer.accelerator))
     with open_run(cfg.runs, "train", settings, key, logger=plain(cfg.logger), **about) as run:
         if not run.complete:
             promptnet, validation = pretrain(cfg, run, key)
@@ -76,6 +82,7 @@ def pretrain(cfg: DictConfig, run: Run, key: str):
         show=preview(cfg, run, base, promptnet, data),
         resume=cfg.resume,
         seed=cfg.seed,
+        accelerator=str(device_of(cfg.trainer.accelerator)),
     )
     return promptnet, validation
 

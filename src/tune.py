@@ -6,7 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, command, plain, portable
+from src.devices import begun, described
+from src.entry import PACKAGE, command, deciding, plain, portable
 from src.preflight import check_needs
 from src.results import tables
 from src.results.digests import code_digest, digest
@@ -19,6 +20,7 @@ from src.studies import Composed, changed
 
 @command("tune")
 def main(cfg: DictConfig) -> None:
+    device = begun(cfg)
     check_needs(cfg, "ablate")
     composed = Composed(cfg)
     variants = {_named(change): changed(cfg, change) for change in combinations(plain(cfg.grid))}
@@ -26,8 +28,13 @@ def main(cfg: DictConfig) -> None:
     study = composed.study()
     print(f"{cfg.world.notice}\n{len(variants)} settings on {len(study.people)} validation people", flush=True)
     rows = ranking(scores(composed, study, variants))
-    parts = {"study": portable(dict(study.identity)), "grid": plain(cfg.grid), "settings": portable(plain(cfg))}
-    with open_run(cfg.runs, "tune", parts, digest(parts, weights=composed.weights, code=code_digest(PACKAGE))) as run:
+    parts = {
+        "study": portable(dict(study.identity)),
+        "grid": plain(cfg.grid),
+        "settings": portable(deciding(plain(cfg))),
+    }
+    key = digest(parts, weights=composed.weights, code=code_digest(PACKAGE))
+    with open_run(cfg.runs, "tune", parts, key, device=described(device)) as run:
         table = tables.Table(rows, [f"selected with {', '.join(cfg.judges.selecting)}; {_sizes(study)}"])
         if not run.complete:
             write_atomic(run.path("table.csv"), tables.to_csv(table).encode())

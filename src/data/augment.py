@@ -40,6 +40,15 @@ def moved(image: Tensor, mask: Tensor, generator: torch.Generator) -> tuple[Tens
     return placed[:3], placed[3:]
 
 
+def _check(mask: Tensor) -> None:
+    share = float(mask.mean())
+    if not share >= LEAST:
+        raise ValueError(
+            f"the mask covers {share:.1%} of the photo, so no subject is in it: choose another mask, "
+            "mask@world.augmentation.mask=face, fixed_box, or file (drawn by you)"
+        )
+
+
 @dataclass(frozen=True)
 class Augment:
     """What variants of a photo are made: `count` of them, under guiding prompts that are taken in turn.
@@ -59,14 +68,11 @@ class Augment:
     def __call__(self, photo: Tensor, mask: Tensor, inpaint: Inpaint) -> Tensor:
         """The photo [3, H, W] in [-1, 1] itself, then its variants: [count + 1, 3, H, W].
 
-        mask: [1, H, W] in [0, 1], 1 on the subject, whose pixels are kept as they are, at another place.
+        mask: [1, H, W] in [0, 1] on the CPU, 1 on the subject, whose pixels are kept as they are, at another place.
         Raises ValueError for a mask that shows next to nothing.
         """
-        if not float(mask.mean()) >= LEAST:
-            raise ValueError(
-                f"the mask covers {float(mask.mean()):.1%} of the photo, so no subject is in it: choose another mask, "
-                "mask@world.augmentation.mask=face, fixed_box, or file (drawn by you)"
-            )
+        _check(mask)
+        mask = mask.to(photo.device)
         generators = [torch.Generator().manual_seed(self.seed * 1_000_003 + k) for k in range(self.count)]
         placed = [moved(photo, mask, generator) for generator in generators]
         images, masks = torch.stack([p[0] for p in placed]), torch.stack([p[1] for p in placed])

@@ -145,7 +145,7 @@ class Finetune:
         )
         module.requires_grad_(True)
         loader = DataLoader(_Pairs(people, self.steps * self.batch, self.seed), batch_size=self.batch)
-        device = next(base.parameters()).device
+        device = base.device
         trainer = pl.Trainer(
             max_steps=self.steps,
             accelerator=device.type,

@@ -122,7 +122,7 @@ def training_seconds(module: PretrainPromptNet, items: Sequence[Any], steps: int
 
 @contextmanager
 def _as_trained(module: PretrainPromptNet, precision: str) -> Iterator[None]:
-    device = next(module.base.parameters()).device
+    device = module.base.device
     module.to(device).train()
     cast: AbstractContextManager[Any] = (
         torch.autocast(device.type, torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
@@ -133,7 +133,7 @@ def _as_trained(module: PretrainPromptNet, precision: str) -> Iterator[None]:
 
 def bare_seconds(module: PretrainPromptNet, items: Sequence[Any], steps: int, precision: str) -> list[dict[str, float]]:
     """`bare_step` on the batch of these items, after one that is not counted."""
-    device = next(module.base.parameters()).device
+    device = module.base.device
     batch = {name: torch.stack([item[name] for item in items]).to(device) for name in items[0]}
     with _as_trained(module, precision):
         found = []

@@ -52,7 +52,8 @@ def train(
     experiment: the digest of what is trained; a checkpoint of another one is refused.
     `log` gets every row of metrics, `show` the step at every validation; both in the first process alone.
     keep: how many checkpoints. ema: decay of the weights' moving average, which the module holds in the end, or None.
-    devices: on each of `nodes` machines; every one of their processes runs this.
+    accelerator: "cpu", "cuda", "cuda:1", "mps" or "auto". devices: on each of `nodes` machines; every one of their
+        processes runs this.
     validation_batches: total batches of one validation.
     seed: of the global generators, of which a training that goes on takes up the states.
     Raises ValueError for a step that is not finite, SystemExit (143) when a signal asks to stop.
@@ -81,8 +82,8 @@ def train(
         plugins=[AtomicCheckpoints(experiment)],
         gradient_clip_val=gradient_clip,
         precision=_checked(precision),
-        accelerator=accelerator,
-        devices=devices,
+        accelerator=accelerator.partition(":")[0],
+        devices=_numbers(accelerator, devices),
         num_nodes=nodes,
         strategy="ddp" if devices * nodes > 1 else "auto",
         num_sanity_val_steps=0,
@@ -98,6 +99,12 @@ def train(
         trainer.fit(module, data, ckpt_path=None if start is None else str(start), weights_only=True)
     validation = trainer.validate(module, data, verbose=False)[0]
     return {name: float(value) for name, value in validation.items()}
+
+
+def _numbers(accelerator: str, devices: int) -> int | list[int]:
+    """How many devices; or, where one that has a number is asked for, that very one."""
+    number = accelerator.partition(":")[2]
+    return [int(number)] if number and devices == 1 else devices
 
 
 def _share(trainer: pl.Trainer, data: Photos, validate_every: int) -> None:

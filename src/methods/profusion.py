@@ -109,7 +109,7 @@ class Personal:
         check_prompt(prompt, self.base.tokenizer, self.base.known_words, self.noise.promptnet.num_pseudo_tokens)
         self.noise.unet_evaluations = 0
         randn_like = seeded_randn_like(seeds)
-        x = randn_like(torch.empty(len(seeds), *self.base.latent_shape, device=next(self.base.parameters()).device))
+        x = randn_like(torch.empty(len(seeds), *self.base.latent_shape, device=self.base.device))
         return self.base.decode(self._sample(x, prompt, randn_like))
 
     def _sample(self, x: Tensor, prompt: str, randn_like: RandnLike) -> Tensor:

@@ -22,16 +22,14 @@ class ImageSimilarity:
 
     `model` is a timm name with its tag, such as "vit_small_patch16_224.dino"; `weights` a file of its weights, or None
     for those of the tag, which timm fetches. Images are resized, cropped and normalised as the tag says. The weights
-    are read when the judge is first asked, and let go of by `release`. `device`: None is the GPU if there is one.
+    are read when the judge is first asked, and let go of by `release`. `device`: where it looks.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: timm knows no such model or no weights for it; when first asked, they cannot be had or do not fit.
     """
 
-    def __init__(
-        self, *, name: str, model: str, weights: str | None = None, device: str | None = None, licence: str = ""
-    ):
+    def __init__(self, *, name: str, model: str, weights: str | None = None, device: str = "cpu", licence: str = ""):
         if not timm.is_model(model.partition(".")[0]):
             raise ValueError(f"timm knows no model {model!r}: see timm.list_models()")
         if weights is None and model not in timm.list_models(pretrained=True):
@@ -39,7 +37,7 @@ class ImageSimilarity:
         if weights is not None and not Path(weights).is_file():
             raise FileNotFoundError(f"{weights} is missing: image judge {name} needs its weights")
         self.name, self.model, self.weights, self.licence = name, model, weights, licence
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device
 
     @cached_property
     def net(self) -> Any:

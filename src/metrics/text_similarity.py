@@ -27,19 +27,17 @@ class TextSimilarity:
     "openai", or "local-dir:FOLDER" with open_clip_config.json, open_clip_model.safetensors and the tokenizer's files.
     Images are resized and normalised as the backbone's own configuration says, texts go through its own tokenizer, and
     quick-GELU is what the tag was trained with (open_clip itself would only warn). The weights are read when the judge
-    is first asked, and let go of by `release`. `device`: None is the GPU if there is one.
+    is first asked, and let go of by `release`. `device`: where it looks.
 
     Raises:
         FileNotFoundError: the folder or one of its files is missing.
         ValueError: open_clip knows no such model or tag; when first asked, the weights cannot be had or do not fit.
     """
 
-    def __init__(
-        self, *, name: str, model: str, pretrained: str | None = None, device: str | None = None, licence: str = ""
-    ):
+    def __init__(self, *, name: str, model: str, pretrained: str | None = None, device: str = "cpu", licence: str = ""):
         _check(model, pretrained)
         self.name, self.model, self.pretrained, self.licence = name, model, pretrained, licence
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device
 
     @cached_property
     def clip(self) -> Any:

@@ -71,6 +71,11 @@ class TextToImage(nn.Module):
         return self.unet.config.in_channels, height, width
 
     @property
+    def device(self) -> torch.device:
+        """Where the U-Net is, and what it is given must be."""
+        return self.unet.device
+
+    @property
     def image_size(self) -> int:
         """Height and width of an image in pixels."""
         return self.latent_shape[1] * 2 ** (len(self.vae.config.block_out_channels) - 1)

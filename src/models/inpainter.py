@@ -69,5 +69,5 @@ def load_inpainter(
         str(folder_or_hub_id), use_safetensors=True, safety_checker=None, requires_safety_checker=False
     )
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
-    pipeline.to(next(base.parameters()).device, base.unet.dtype)
+    pipeline.to(base.device, base.unet.dtype)
     return Inpainter(pipeline, steps=steps, guidance=guidance)

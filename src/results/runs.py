@@ -110,12 +110,14 @@ def open_run(
     logger: Row | None = None,
     group: str | None = None,
     tags: Sequence[str] = (),
+    device: str | None = None,
     echo: Callable[[str], None] = print,
 ) -> Iterator[Run]:
     """The run of this digest, for one process at a time; who comes second waits and then finds it complete.
 
     kind: what it computes ("ablate", "train"; also the W&B job type); config: the resolved configuration as
     plain data; logger: keyword arguments of `Mirror` (mode, project, log_photos, ...), None for no mirror.
+    device: what it computes on, in words, for sittings.jsonl; it is no part of the digest.
     A complete run is given to be read, unlocked. OSError if the folder cannot be written, naming it.
     """
     run = Run(run_folder(root, kind, digest))
@@ -124,7 +126,7 @@ def open_run(
         return
     with store.locked(run.path(".lock"), str(run.folder), echo):
         if not run.complete:
-            sitting = _begin(run, kind, config, digest, tags)
+            sitting = _begin(run, kind, config, digest, tags, device)
             if logger is not None:
                 about = {"id": sitting["id"], "name": f"{kind}-{digest[:12]}", "config": dict(config)}
                 about |= {"group": group, "job_type": kind, "tags": list(tags)}
@@ -136,7 +138,7 @@ def open_run(
                 run.mirror.finish(0 if run.complete else 1)
 
 
-def _begin(run: Run, kind: str, config: Row, digest: str, tags: Sequence[str]) -> dict[str, Any]:
+def _begin(run: Run, kind: str, config: Row, digest: str, tags: Sequence[str], device: str | None) -> dict[str, Any]:
     """Tidy up after a killed sitting; write the configuration and this sitting's time, commit and versions."""
     store.make_folder(run.path("images"))
     store.sweep_drafts(run.folder)
@@ -148,7 +150,7 @@ def _begin(run: Run, kind: str, config: Row, digest: str, tags: Sequence[str]) -
     earlier = store.read_jsonl(run.path("sittings.jsonl"))
     sitting = {"id": earlier[0]["id"] if earlier else secrets.token_hex(4), "kind": kind, "digest": digest}
     sitting |= {"tags": list(tags), "started": provenance.now(), **provenance.commit()}
-    sitting |= {"versions": provenance.versions()}
+    sitting |= {"versions": provenance.versions(), **({} if device is None else {"device": device})}
     store.append_row(run.path("sittings.jsonl"), sitting)
     return sitting
 

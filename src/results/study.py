@@ -42,6 +42,7 @@ class Study:
     code: str
     logger: Mapping[str, Any]
     group: str
+    device: str = "cpu"  # in words, for whoever looks up where a run was made
 
     def side(
         self,
@@ -61,7 +62,8 @@ class Study:
         whole = {"method": dict(config), **self.identity, "fresh_noise": fresh_noise}
         whole |= {"people": list(self.people), "prompts": [list(p) for p in self.prompts], "seeds": list(self.seeds)}
         key = digest(whole, weights=self.weights, code=self.code)
-        with open_run(self.root, name, whole, key, logger=self.logger, group=self.group, tags=[name, *tags]) as run:
+        about: dict[str, Any] = {"logger": self.logger, "group": self.group, "device": self.device}
+        with open_run(self.root, name, whole, key, tags=[name, *tags], **about) as run:
             if not run.complete:
                 self._generate(run, name, meet, fresh_noise)
                 rows = self.score(run.folder)

@@ -1,0 +1,149 @@
+"""Which device computes, decided once for a run: what there is, its precision, its memory. No function below asks."""
+
+import os
+import resource
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+GIB = 2**30
+KINDS = "auto, cpu, cuda, cuda:N or mps"
+# how allocators of the CPU and of Apple's GPUs say that there is no more; CUDA has an error of its own
+EXHAUSTED = ("can't allocate memory", "MPS backend out of memory", "not enough memory")
+
+
+def begun(cfg: DictConfig) -> torch.device:
+    """The device of a command, said; from here on TF32 is as the command says.
+
+    Raises:
+        ValueError: the device is not here, does not compute in the base's precision, or has no compiler.
+    """
+    device = device_of(cfg.device)
+    if isinstance(cfg.get("base"), DictConfig):
+        check_dtype(device, cfg.base.dtype)
+    if cfg.get("compile"):
+        check_compile(device)
+    set_tf32(bool(cfg.tf32))
+    print(f"device: {described(device)}", flush=True)
+    return device
+
+
+def handed_on(cfg: DictConfig, names: Sequence[str] = ("device", "tf32", "compile", "offload")) -> list[str]:
+    """Overrides by which a command that composes another one tells it where and how to compute."""
+    return [f"{name}={cfg[name]}" for name in names if name in cfg]
+
+
+def device_of(name: str) -> torch.device:
+    """The device that "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:N", "gpu" or "mps" means here.
+
+    Raises:
+        ValueError: there is no such device, or none of that number.
+    """
+    name = str(name)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, number = name.replace("gpu", "cuda").partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
+        raise ValueError(f"device ({name}) must be {KINDS}")
+    if kind == "cuda":
+        return torch.device("cuda", _cuda_index(name, number))
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(f"device ({name}) is not here: PyTorch finds no GPU of Apple's; set device=auto or device=cpu")
+    return torch.device(kind)
+
+
+def _cuda_index(name: str, number: str) -> int:
+    here = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not here:
+        raise ValueError(f"device ({name}) is not here: PyTorch finds no NVIDIA GPU; set device=auto or device=cpu")
+    if number and int(number) >= here:
+        raise ValueError(f"device ({name}) is not here: PyTorch finds {here} GPU(s), cuda:0 to cuda:{here - 1}")
+    return int(number) if number else torch.cuda.current_device()
+
+
+def check_dtype(device: torch.device, name: str, setting: str = "base.dtype") -> None:
+    """ValueError for a precision that the device does not compute in."""
+    lacks = (device.type == "mps" and name == "float64") or (
+        device.type == "cuda"
+        and name == "bfloat16"
+        and not torch.cuda.is_bf16_supported(including_emulation=False)  # of the current device
+    )
+    if lacks:
+        instead = "float32" if device.type == "mps" else "float16"
+        raise ValueError(f"{setting} ({name}): {described(device)} does not compute in it; set {setting}={instead}")
+
+
+def check_compile(device: torch.device) -> None:
+    """ValueError where torch.compile finds no compiler: g++ or clang on the CPU, beside them Triton on a GPU."""
+    compilers = [os.environ.get("CXX", "g++"), "clang++", "g++"]
+    if not any(shutil.which(name) for name in compilers):
+        raise ValueError(f"compile=true needs a C++ compiler, and none of {', '.join(compilers)} is here: leave it out")
+    if device.type == "cuda" and find_spec("triton") is None:
+        raise ValueError("compile=true needs Triton on a GPU, which is not installed: leave it out")
+
+
+def set_tf32(allowed: bool) -> None:
+    """Whether float32 may be rounded to TF32 (10 bits) inside matrix products and convolutions of NVIDIA GPUs."""
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
+def described(device: torch.device) -> str:
+    """The device in words: cuda:0 (NVIDIA H100 80GB HBM3, 79 GiB, TF32 off)."""
+    if device.type != "cuda":
+        return str(device)
+    about = torch.cuda.get_device_properties(device)
+    tf32 = "on" if torch.backends.cuda.matmul.allow_tf32 else "off"
+    return f"{device} ({about.name}, {about.total_memory / GIB:.0f} GiB, TF32 {tf32})"
+
+
+def memory(device: torch.device) -> int:
+    """Bytes that the device has, of which others may hold some."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that this process has held there."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def let_go(device: torch.device) -> None:
+    """Hand freed memory of a GPU back, for whoever comes next."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def moved(value: Any, device: torch.device, offload: bool = False) -> Any:
+    """A tensor or network on the device: the one way by which what was built gets there.
+
+    Convolutional networks on a GPU keep their channels last. offload: parts of a base that are asked now and then
+    stay on the CPU.
+    """
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    channels_last = {"memory_format": torch.channels_last} if device.type == "cuda" else {}
+    value.to(device, **channels_last)
+    if offload and hasattr(value, "offload"):
+        value.offload()
+    return value
+
+
+@contextmanager
+def memory_for(what: str, lower: str, device: torch.device) -> Iterator[None]:
+    """Say in one sentence (ValueError) that memory ran out, while doing what, and which settings to lower."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not isinstance(error, torch.OutOfMemoryError) and not any(words in str(error) for words in EXHAUSTED):
+            raise
+        held = f"{peak_memory(device) / GIB:.1f} of {memory(device) / GIB:.1f} GiB"
+        raise ValueError(f"{device} ran out of memory while {what}, with {held} held at the peak: {lower}") from error
