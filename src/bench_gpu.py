@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
+from src import devices
 from src.benchmarks import report, same, scale
 from src.benchmarks.clock import TimeIsUp, at_most, cleared, peak_flops
 from src.data.photos import read_photos
@@ -48,9 +49,10 @@ def chosen_parts(cfg: DictConfig) -> list[str]:
 
 
 def device_of(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
+    """The device of that name. ValueError where it is a GPU and there is none."""
+    if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError("there is no NVIDIA GPU here, so nothing was measured; device=cpu tries the benchmark out")
-    return torch.device(name)
+    return devices.device_of(name)
 
 
 class Bench:
@@ -60,7 +62,7 @@ class Bench:
         self.cfg, self.device = cfg, device
         self.notes: list[str] = []
         self.tuned: Tuned | None = None
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        devices.set_tf32(False)
 
     def run(self, name: str, seconds: float) -> dict[str, Any]:
         """{seconds, failure, rows, notes} of a part; whatever ends it early, its rows so far are kept."""
@@ -96,7 +98,7 @@ class Bench:
     @cached_property
     def base(self) -> Any:
         """Of the paper's size."""
-        return build(self.cfg.base).to(self.device)
+        return devices.moved(build(self.cfg.base), self.device)
 
     @cached_property
     def promptnet(self) -> Any:
@@ -109,12 +111,12 @@ class Bench:
     def _new_promptnet(self) -> Any:
         encoders = self.base.image_encoder.config, self.base.text_encoder.config
         widths = {"vision_width": encoders[0].hidden_size, "text_width": encoders[1].hidden_size}
-        return build(self.cfg.promptnet)(self.base.unet, **widths).to(self.device)
+        return devices.moved(build(self.cfg.promptnet)(self.base.unet, **widths), self.device)
 
     def world(self, device: torch.device, **changes: Any) -> same.World:
         """The embedded one."""
         own = self.cfg.embedded
-        base, promptnet = build(own.base, **changes).to(device), build(own.promptnet).to(device)
+        base, promptnet = (devices.moved(net, device) for net in (build(own.base, **changes), build(own.promptnet)))
         photos = read_photos([own.photo], base.image_size).to(device)
         return same.World(base, promptnet.requires_grad_(False).eval(), photos, build(own.sampler), own.prompt)
 
