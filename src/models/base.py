@@ -111,7 +111,7 @@ class TextToImage(nn.Module):
         size, image = int(self.image_encoder.config.image_size), _wide(image)  # type: ignore[arg-type]
         if tuple(image.shape[-2:]) != (size, size):
             image = F.interpolate(image, (size, size), mode="bicubic", align_corners=False, antialias=True)
-        mean, std = (torch.tensor(value).to(image).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
+        mean, std = (torch.tensor(value).to(image, non_blocking=True).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
         pixels = ((image + 1) / 2 - mean) / std
         return _wide(self.image_encoder(pixels.to(self.image_encoder.dtype)).last_hidden_state)
 
