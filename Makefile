@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test test-all notebooks claims lint clean
+.PHONY: demo test test-all notebooks claims bench-gpu lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,9 @@ notebooks: $(VENV)/.installed ## run them on the embedded world
 
 claims: $(VENV)/.installed ## a small version of every claim; fails when a stored verdict has turned
 	$(RUN) -m src.claims effort=quick
+
+bench-gpu: $(VENV)/.installed ## speed at the paper's scale on one NVIDIA GPU: experiments/speed/gpu.md
+	$(RUN) -m src.bench gpu
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check src tests

@@ -90,10 +90,22 @@ class Schedule:
 
 
 def _signal_and_noise(schedule: Schedule, t: int | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for t int, 0-dim or [B], to multiply `like` [B, ...]."""
-    level = schedule.alpha_bar.double()[torch.as_tensor(t).to(schedule.alpha_bar.device)]
-    level = level.reshape(-1, *[1] * (like.ndim - 1)) if level.ndim else level
-    return level.sqrt().to(like), (1 - level).sqrt().to(like)
+    """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for t int, 0-dim or [B], to multiply `like` [B, ...].
+
+    The whole tables go to the device of t, rather than t to them: nobody has to wait for it.
+    """
+    level = schedule.alpha_bar.double()
+    signal, noise = (table.to(like, non_blocking=True) for table in (level.sqrt(), (1 - level).sqrt()))
+    if isinstance(t, int) or not t.ndim:
+        at = t if isinstance(t, int) else t[None]
+        return signal[at], noise[at]
+    shape = (-1, *[1] * (like.ndim - 1))
+    return signal[t].reshape(shape), noise[t].reshape(shape)
+
+
+def sent(value: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on a device, without waiting for what is queued there."""
+    return (value.pin_memory() if device.type == "cuda" else value).to(device, non_blocking=True)
 
 
 def add_noise(x_0: Tensor, eps: Tensor, t: int | Tensor, schedule: Schedule) -> Tensor:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.data.photos import read_photo
 from src.devices import begun, moved
 from src.entry import build, command, plain, portable
-from src.learning.finetune import untuned
+from src.learning.tuned import untuned
 from src.models.pipelines import export_person, pseudo_word
 from src.preflight import check_needs
 from src.results.store import read_json
@@ -35,12 +35,13 @@ def main(cfg: DictConfig) -> None:
     weights_of(cfg, "base", "promptnet")
     base = moved(build(cfg.base), device)
     tuned = untuned(base, moved(build(cfg.promptnet), device)).load(run / "person.safetensors")
-    tuned.promptnet.requires_grad_(False).eval()
+    base, promptnet = tuned.in_use()
+    promptnet.requires_grad_(False).eval()
     photo = moved(read_photo(run / "photos" / "0.png", base.image_size), device)
     how = {"timestep": cfg.timestep, "seed": cfg.seed}
-    word = pseudo_word(tuned.base, tuned.promptnet, photo, **how)
+    word = pseudo_word(base, promptnet, photo, **how)
     about = {"word": "S*", "tokens": len(word), "exact_in": cfg.prompt, **how, "run": run.name, "note": APPROXIMATION}
-    export_person(tuned.base, word, out, prompt=cfg.prompt, about=about)
+    export_person(base, word, out, prompt=cfg.prompt, about=about)
     print(
         f"{APPROXIMATION}\nStableDiffusionPipeline.from_pretrained({str(out)!r}): S* of timestep {cfg.timestep}",
         flush=True,

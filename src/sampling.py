@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from src.diffusion import RandnLike, Schedule, ddim_step, renoise
+from src.diffusion import RandnLike, Schedule, ddim_step, renoise, sent
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def fusion_sample(
     if not 0 <= eta <= 1:
         raise ValueError(f"eta ({eta}) must be in [0, 1]")
     for t, t_prev in schedule.steps():
-        time = torch.tensor(t, device=x.device)
+        time = torch.full((), t, device=x.device)  # filled there, where a copy would wait
         for _ in range(fusion_steps if schedule.alpha_bar_at(t_prev) < 1 else 0):
             x = renoise(x, guided_noise(noise, x, time, joint), schedule, t, t_prev, fusion_eta, randn_like)
         x = ddim_step(x, guided_noise(noise, x, time, separate), schedule, t, t_prev, eta, randn_like)
@@ -99,6 +99,7 @@ def seeded_randn_like(seeds: Sequence[int]) -> RandnLike:
 
     def randn_like(x: Tensor) -> Tensor:
         assert len(x) == len(generators), f"x has {len(x)} rows for {len(generators)} seeds"
-        return torch.stack([torch.randn(x.shape[1:], generator=g) for g in generators]).to(x)
+        draws = torch.stack([torch.randn(x.shape[1:], generator=g) for g in generators])
+        return sent(draws, x.device).to(x)
 
     return randn_like

@@ -10,8 +10,8 @@ from src import preflight
 from src.data.latents import LatentCache
 from src.devices import begun, described, device_of, set_tf32
 from src.entry import PACKAGE, build, command, deciding, plain, portable
-from src.learning.finetune import Tuned
 from src.learning.trainer import is_follower
+from src.learning.tuned import Tuned
 from src.methods.profusion import Personal, Sampler
 from src.models.digest import encoders_digest
 from src.results.digests import code_digest, digest

@@ -15,7 +15,7 @@ from src.data.latents import LatentCache
 from src.data.photos import PhotoFolder
 from src.data.shards import Shards
 from src.entry import portable
-from src.learning.finetune import untuned
+from src.learning.tuned import untuned
 from src.models.digest import encoders_digest
 from src.models.promptnet import PromptNet
 from tests.data.test_photos import write

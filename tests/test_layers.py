@@ -18,6 +18,7 @@ BELOW: dict[str, set[str]] = {
     "methods": {"diffusion", "sampling", "models", "data", "metrics", "learning", "methods"},
     "results": {"diffusion", "sampling", "models", "data", "metrics", "results"},
     "tiny_world": {"diffusion", "sampling", "models", "data", "metrics", "tiny_world"},
+    "benchmarks": {"diffusion", "sampling", "models", "data", "learning", "methods", "results", "benchmarks"},
 }
 OWNERS = {
     "diffusers": ("models/", "tiny_world/generator.py"),

@@ -21,8 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from litdata import StreamingDataset
-from litdata.streaming import Cache
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -58,6 +56,8 @@ def write_shards(photos: Named, folder: Path, *, threads: int = 8) -> None:
 
 
 def _fill(photos: Named, draft: Path, threads: int) -> None:
+    from litdata.streaming import Cache
+
     shards, total = Cache(str(draft), chunk_bytes=SHARD_BYTES), len(photos.names)
     with ThreadPoolExecutor(threads) as pool, tqdm(total=total, desc="writing shards", delay=2) as bar:
         for start in range(0, total, AT_ONCE):
@@ -91,6 +91,8 @@ class Shards(Dataset[dict[str, Tensor]]):
         if about["size"] != size:
             raise ValueError(f"{folder} holds photos of {about['size']} pixels, not {size}: prepare them anew")
         self._check(index)
+        from litdata import StreamingDataset
+
         self.samples = StreamingDataset(str(self.folder), shuffle=False)
 
     def _check(self, index: dict[str, Any]) -> None:

@@ -1,54 +1,21 @@
 """Fine-tuning on one person's photos, without regularisation (Zhou et al. 2023, fine-tuning)."""
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-import pytorch_lightning as pl
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from src.diffusion import denoising_loss
-from src.files import write_atomic
 from src.learning.pretrain import draws_for, encode_photos, personal_noise_prediction
-from src.models.base import TextToImage
-from src.models.personal import attention_projections
+from src.learning.tuned import Tuned, untuned
+from src.models.base import TextToImage, autocast_of
 from src.models.promptnet import PromptNet
 
-
-@dataclass(frozen=True)
-class Tuned:
-    """A base and a PromptNet that were fine-tuned on somebody; the originals are untouched."""
-
-    base: TextToImage
-    promptnet: PromptNet
-
-    def _trained(self) -> nn.ModuleDict:
-        return nn.ModuleDict({"promptnet": self.promptnet, "projections": attention_projections(self.base.unet)})
-
-    def save(self, path: Path) -> None:
-        """One safetensors file, whole or not there (OSError)."""
-        write_atomic(path, save({name: value.contiguous() for name, value in self._trained().state_dict().items()}))
-
-    def load(self, path: Path) -> "Tuned":
-        """What `save` wrote, into these copies. ValueError for a damaged or foreign file."""
-        try:
-            self._trained().load_state_dict(load_file(path))
-        except (SafetensorError, RuntimeError) as error:
-            raise ValueError(f"{path} is damaged or of another base ({error}): delete it to learn again") from error
-        return self
-
-
-def untuned(base: TextToImage, promptnet: PromptNet) -> Tuned:
-    """Copies of what fine-tuning changes; the frozen parts are shared."""
-    own = copy.copy(base)
-    own._modules = dict(base._modules)
-    own.unet = copy.deepcopy(base.unet)
-    return Tuned(own, copy.deepcopy(promptnet))
+# a power of two, so that it changes no digit: gradients of float16 activations would be 0 without it
+LOSS_SCALE = {torch.float16: 2.0**12}
 
 
 class _Pairs(Dataset[Tensor]):
@@ -71,45 +38,38 @@ class _Pairs(Dataset[Tensor]):
         return torch.tensor([reference, target])
 
 
-class FinetuneOnPhoto(pl.LightningModule):
-    """The plain noise loss on a few photos; trains all of PromptNet and every q, k, v projection of the U-Net."""
+class FinetuneOnPhoto(nn.Module):
+    """The plain noise loss on a few photos; what is trained are all of PromptNet and the U-Net's q, k, v projections.
 
-    def __init__(
-        self,
-        tuned: Tuned,
-        photos: Tensor,
-        *,
-        lr: float,
-        weight_decay: float,
-        prompt: str,
-        low_third: float,
-        seed: int,
-    ):
+    What the frozen encoders make of the photos is computed once. Half bases are run under autocast.
+    """
+
+    def __init__(self, tuned: Tuned, photos: Tensor, *, prompt: str, low_third: float, seed: int):
         super().__init__()
-        self._tuned = [tuned]  # in a list: no submodule
+        self._base = [tuned.base]  # in a list: no submodule
         self.photos = encode_photos(tuned.base, photos)
-        self.promptnet, self.projections = tuned.promptnet, attention_projections(tuned.base.unet)
-        self.lr, self.weight_decay = lr, weight_decay
+        self.trained = tuned.trained
         self.prompt, self.low_third, self.seed = prompt, low_third, seed
 
-    def setup(self, stage: str) -> None:
-        self._tuned[0].base.to(self.device)
-
-    def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
-        base = self._tuned[0].base
-        slots = range(len(batch))
-        draws = draws_for(base, self.seed, self.global_step, slots, low_third=self.low_third, device=self.device)
-        reference, target = ({k: v.to(self.device)[own] for k, v in self.photos.items()} for own in batch.T)
-        predicted, _ = personal_noise_prediction(base, self.promptnet, reference, target, draws, self.prompt)
+    def training_step(self, batch: Tensor, step: int) -> Tensor:
+        """The loss on pairs [B, 2] of a reference and a target photo, with the draws of this step."""
+        (base,) = self._base
+        device = base.device
+        draws = draws_for(base, self.seed, step, range(len(batch)), low_third=self.low_third, device=device)
+        reference, target = ({k: v[own] for k, v in self.photos.items()} for own in batch.T.to(device))
+        promptnet: PromptNet = self.trained["promptnet"]  # type: ignore[assignment]
+        with autocast_of(base.unet):
+            predicted, _ = personal_noise_prediction(base, promptnet, reference, target, draws, self.prompt)
         return denoising_loss(predicted, draws["eps"])
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
 
 
 @dataclass(frozen=True)
 class Finetune:
-    """How a person is learned. steps >= 1 optimiser steps of `batch` pairs; AdamW without clipping [code]."""
+    """How a person is learned. steps >= 1 optimiser steps of `batch` pairs; AdamW without clipping [code].
+
+    Weights that are trained are float32, whatever the base's precision. gradient_checkpointing: activations are
+    computed twice instead of kept; it changes no result.
+    """
 
     steps: int
     lr: float
@@ -118,6 +78,7 @@ class Finetune:
     prompt: str = "a photo of S*"
     low_third: float = 1 / 3
     seed: int = 0
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch"):
@@ -134,28 +95,41 @@ class Finetune:
         if len(people) != len(photos):
             raise ValueError(f"people ({list(people)}) must say whom each of {len(photos)} photos shows")
         tuned = untuned(base, promptnet)
-        module = FinetuneOnPhoto(
-            tuned,
-            photos,
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            prompt=self.prompt,
-            low_third=self.low_third,
-            seed=self.seed,
-        )
-        module.requires_grad_(True)
-        loader = DataLoader(_Pairs(people, self.steps * self.batch, self.seed), batch_size=self.batch)
-        device = base.device
-        trainer = pl.Trainer(
-            max_steps=self.steps,
-            accelerator=device.type,
-            devices=1 if device.type == "cpu" else [device.index or 0],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(module, loader)
-        for part in (tuned.base, tuned.promptnet):  # Lightning leaves what it trained on the CPU
-            part.requires_grad_(False).eval().to(device)
-        return tuned
+        module = FinetuneOnPhoto(tuned, photos, prompt=self.prompt, low_third=self.low_third, seed=self.seed)
+        with _trainable(tuned, self.gradient_checkpointing), torch.enable_grad():
+            self._train(module, _Pairs(people, self.steps * self.batch, self.seed))
+        return tuned.rounded()
+
+    def _train(self, module: FinetuneOnPhoto, pairs: _Pairs) -> None:
+        """A plain loop: there is nothing to log, to validate or to resume in half a minute."""
+        trained = list(module.parameters())
+        fused = True if trained[0].device.type == "cuda" else None
+        optimizer = torch.optim.AdamW(trained, lr=self.lr, weight_decay=self.weight_decay, fused=fused)
+        (base,) = module._base
+        scale = LOSS_SCALE.get(base.unet.dtype, 1.0)
+        for step in range(self.steps):
+            batch = torch.stack([pairs[step * self.batch + slot] for slot in range(self.batch)])
+            optimizer.zero_grad(set_to_none=True)
+            (module.training_step(batch, step) * scale).backward()
+            if scale != 1:
+                torch._foreach_div_([p.grad for p in trained if p.grad is not None], scale)
+            optimizer.step()
+
+
+@contextmanager
+def _trainable(tuned: Tuned, gradient_checkpointing: bool) -> Iterator[None]:
+    """While open, what is trained takes gradients; afterwards all is frozen and in eval mode, as before."""
+    unet, promptnet = tuned.base.unet, tuned.promptnet
+    tuned.trained.requires_grad_(True).train()
+    promptnet.gradient_checkpointing = gradient_checkpointing
+    if gradient_checkpointing:
+        unet.enable_gradient_checkpointing()
+    try:
+        yield
+    finally:
+        for parameter in tuned.trained.parameters():
+            parameter.grad = None
+        tuned.trained.requires_grad_(False).eval()
+        promptnet.gradient_checkpointing = False
+        if gradient_checkpointing:
+            unet.disable_gradient_checkpointing()

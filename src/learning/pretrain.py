@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from src.diffusion import add_noise, denoising_loss
+from src.diffusion import add_noise, denoising_loss, sent
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 
@@ -47,7 +47,7 @@ def draws_for(
     """`slot_draws` for the latents and timesteps of a base, on a device; the draws are the same on every device."""
     steps = len(base.alpha_bar)
     draws = slot_draws(seed, step, slots, base.latent_shape, num_timesteps=steps, low_third=low_third)
-    return {name: value.to(device) for name, value in draws.items()}
+    return {name: sent(value, device) for name, value in draws.items()}
 
 
 @torch.no_grad()
@@ -160,6 +160,11 @@ class PretrainPromptNet(pl.LightningModule):
     def setup(self, stage: str) -> None:
         self.base.to(self.device)
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """All but the slots, of which the draws are made on the CPU."""
+        moved = super().transfer_batch_to_device({**batch, "slot": None}, device, dataloader_idx)
+        return {**moved, "slot": batch["slot"]}
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         check_architecture(checkpoint["state_dict"], self.state_dict())
 
@@ -170,7 +175,8 @@ class PretrainPromptNet(pl.LightningModule):
         self._losses.append((batch["id"], losses))
         self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=True)
         self.log("train/pseudo_square", pseudo.square().mean().detach(), rank_zero_only=True)
-        self._log_all("train", by_thirds(losses, draws["t"], len(self.base.alpha_bar)), rank_zero_only=True)
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # to name the thirds waits for the device
+            self._log_all("train", by_thirds(losses, draws["t"], len(self.base.alpha_bar)), rank_zero_only=True)
         return loss + self.penalty * pseudo.square().mean()
 
     def configure_gradient_clipping(

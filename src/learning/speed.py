@@ -4,7 +4,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -70,11 +70,18 @@ def bare_step(module: PretrainPromptNet, batch: Batch, draws: Draws) -> dict[str
     return clock.seconds
 
 
-class _Watched(Dataset[Any]):
-    """The same few items at every step; `starts` are the times at which a step asked for the first of them."""
+class _Enough(Exception):
+    """All steps that are to be measured are over."""
 
-    def __init__(self, items: Sequence[Any]):
-        self.items, self.starts, self._reads = items, list[float](), 0
+
+class _Watched(Dataset[Any]):
+    """The same few items at every step; `starts` are the times at which a step asked for the first of them.
+
+    Raises _Enough when the step after the last of `steps` begins.
+    """
+
+    def __init__(self, items: Sequence[Any], steps: int):
+        self.items, self.steps, self.starts, self._reads = items, steps, list[float](), 0
 
     def __len__(self) -> int:
         return len(self.items)
@@ -82,6 +89,8 @@ class _Watched(Dataset[Any]):
     def __getitem__(self, index: int) -> Any:
         if self._reads % len(self.items) == 0:
             self.starts.append(time.perf_counter())
+            if len(self.starts) > self.steps:
+                raise _Enough
         self._reads += 1
         return self.items[index]
 
@@ -89,24 +98,26 @@ class _Watched(Dataset[Any]):
 def training_seconds(module: PretrainPromptNet, items: Sequence[Any], steps: int, **settings: Any) -> list[float]:
     """Seconds of each step of the real training on these items, all in one batch; the first two are left out.
 
-    settings: as of src.learning.trainer.train. What is between two steps (loading, logging) is counted.
+    settings: as of src.learning.trainer.train. What is between two steps (loading, logging) is counted. The training is
+    left before its end, since at Stable Diffusion 2's size a checkpoint takes longer than all that is measured.
     """
-    watched = _Watched(items)
+    watched = _Watched(items, steps + 2)
     data = Photos(train=watched, validation=list(items)[:1], total_batch=len(items), batch=len(items))  # type: ignore[arg-type]
-    with tempfile.TemporaryDirectory() as folder:
+    never = steps + 4
+    with tempfile.TemporaryDirectory() as folder, suppress(_Enough):
         train(
             module,
             data,
             folder=Path(folder),
             experiment="bench",
-            steps=steps + 3,
-            checkpoint_every=steps + 3,
-            validate_every=steps + 3,
+            steps=never,
+            checkpoint_every=never,
+            validate_every=never,
             log=lambda row: None,
             show=lambda step: None,
             **settings,
         )
-    return [later - earlier for earlier, later in zip(watched.starts[2:], watched.starts[3 : steps + 3], strict=False)]
+    return [later - earlier for earlier, later in zip(watched.starts[2:], watched.starts[3:], strict=False)]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from src.diffusion import RandnLike
-from src.learning.finetune import Tuned, untuned
+from src.learning.tuned import Tuned, untuned
 from src.methods.method import Generate
 from src.models.base import TextToImage
 from src.models.personal import PersonalNoise
@@ -94,10 +94,11 @@ class Personal:
     """Somebody who was learned: prompts and seeds in, images out (the `Generate` of this method)."""
 
     def __init__(self, tuned: Tuned, photos: Tensor, sampler: Sampler, shares: Sequence[float] | None):
-        self.tuned, self.base, self.sampler = tuned, tuned.base, sampler
+        self.base, promptnet = tuned.in_use()
+        self.sampler = sampler
         self.shares = [1 / len(photos)] * len(photos) if shares is None else list(shares)
         check_shares(shares, len(photos))
-        self.noise = PersonalNoise(tuned.base, tuned.promptnet, photos, generic=sampler.generic)
+        self.noise = PersonalNoise(self.base, promptnet, photos, generic=sampler.generic)
 
     @property
     def unet_evaluations(self) -> int:

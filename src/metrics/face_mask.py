@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from insightface.model_zoo import get_model
 from torch import Tensor
 
 MARGIN = 0.5  # of the face's size, for hair and shoulders
@@ -28,6 +27,8 @@ def face_mask(
             f"the face detector {detector} is missing: get insightface's pack buffalo_l, or choose another mask, "
             "mask@world.augmentation.mask=fixed_box, or file (drawn by you)"
         )
+    from insightface.model_zoo import get_model
+
     net: Any = get_model(os.fspath(Path(detector).resolve()), providers=["CPUExecutionProvider"])
     masks = torch.zeros(len(photos), 1, *photos.shape[-2:])
     for number, photo in enumerate(photos):

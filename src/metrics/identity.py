@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import onnxruntime
 import torch
 import torch.nn.functional as F
-from insightface.model_zoo import get_model
-from insightface.utils.face_align import norm_crop
 from torch import Tensor
 
 from src.metrics.faces import crops_of, seen_of
@@ -116,6 +113,8 @@ class Identity:
 
     def detect(self, picture: Tensor) -> list[tuple[float, Tensor]]:
         """A picture uint8 [3, H, W] -> its faces as (area in pixels, aligned crop uint8 [3, S, S])."""
+        from insightface.utils.face_align import norm_crop
+
         bgr = np.ascontiguousarray(picture.permute(1, 2, 0).numpy()[..., ::-1])
         boxes, landmarks = self.detector.detect(bgr, det_thresh=self.min_confidence)
         side = self.recogniser.input_size[0]
@@ -157,6 +156,8 @@ class Identity:
         return (a * b).sum(-1)
 
     def _recogniser(self, role: str) -> Any:
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self._threads, 1
         net = self._load(role, sess_options=options)
@@ -166,6 +167,9 @@ class Identity:
         return net
 
     def _load(self, role: str, **options: Any) -> Any:
+        import onnxruntime
+        from insightface.model_zoo import get_model
+
         path = Path(self._files[role]).resolve()
         try:
             return get_model(os.fspath(path), providers=self._providers, **options)

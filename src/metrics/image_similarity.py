@@ -7,11 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 import torch.nn.functional as F
 from huggingface_hub import try_to_load_from_cache
-from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor
 
 from src.metrics.pictures import stacks
@@ -30,6 +28,8 @@ class ImageSimilarity:
     """
 
     def __init__(self, *, name: str, model: str, weights: str | None = None, device: str = "cpu", licence: str = ""):
+        import timm
+
         if not timm.is_model(model.partition(".")[0]):
             raise ValueError(f"timm knows no model {model!r}: see timm.list_models()")
         if weights is None and model not in timm.list_models(pretrained=True):
@@ -42,6 +42,8 @@ class ImageSimilarity:
     @cached_property
     def net(self) -> Any:
         """The backbone without a classifier, frozen."""
+        import timm
+
         try:
             net = timm.create_model(
                 self.model, pretrained=self.weights is None, num_classes=0, checkpoint_path=self.weights or ""
@@ -52,6 +54,8 @@ class ImageSimilarity:
 
     def at_hand(self) -> bool:
         """Whether the weights are on this machine; else timm fetches them when the judge is first asked."""
+        import timm
+
         hub = getattr(timm.get_pretrained_cfg(self.model), "hf_hub_id", None)
         cached = hub is not None and isinstance(try_to_load_from_cache(hub, "model.safetensors"), str)
         return self.weights is not None or cached
@@ -62,6 +66,8 @@ class ImageSimilarity:
 
     def preprocess(self, images: Tensor) -> Tensor:
         """images uint8 [B, 3, H, W] -> as the backbone wants them, on its device."""
+        from timm.data import create_transform, resolve_model_data_config
+
         steps = create_transform(**resolve_model_data_config(self.net), is_training=False).transforms
         images = images.to(self.device)
         for step in steps[:-2]:  # resize and crop; the last two are to float and normalise

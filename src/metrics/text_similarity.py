@@ -7,11 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
 import torch.nn.functional as F
 from huggingface_hub import try_to_load_from_cache
-from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import Tensor
 
 from src.metrics.pictures import stacks
@@ -42,6 +40,8 @@ class TextSimilarity:
     @cached_property
     def clip(self) -> Any:
         """The backbone with its weights, frozen."""
+        import open_clip
+
         quick = _quick_gelu(self.model, self.pretrained)
         try:
             clip = open_clip.create_model(
@@ -55,10 +55,14 @@ class TextSimilarity:
     @cached_property
     def tokenizer(self) -> Any:
         """The backbone's own tokenizer."""
+        import open_clip
+
         return open_clip.get_tokenizer(self.model)
 
     def at_hand(self) -> bool:
         """Whether the weights are on this machine; else open_clip fetches them when the judge is first asked."""
+        import open_clip
+
         known = {} if self.model.startswith(LOCAL) else open_clip.get_pretrained_cfg(self.model, self.pretrained or "")
         files = (open_clip.constants.HF_SAFE_WEIGHTS_NAME, open_clip.constants.HF_WEIGHTS_NAME)
         hub = known.get("hf_hub", "").strip("/") if known else ""
@@ -70,6 +74,8 @@ class TextSimilarity:
 
     def preprocess(self, images: Tensor) -> Tensor:
         """images [B, 3, H, W], in [-1, 1] or uint8 -> as the backbone wants them, on its device."""
+        from open_clip.transform import PreprocessCfg, image_transform_v2
+
         *fit, normalise = image_transform_v2(PreprocessCfg(**self.clip.visual.preprocess_cfg), False).transforms
         images = images.to(self.device)
         for step in fit:
@@ -127,6 +133,8 @@ def _check(model: str, pretrained: str | None) -> None:
                     f"{path} is missing: a text judge in a folder needs its configuration and its weights"
                 )
         return
+    import open_clip
+
     if model not in open_clip.list_models():
         raise ValueError(f"open_clip knows no model {model!r}: see open_clip.list_models(), or give {LOCAL}FOLDER")
     tags = open_clip.list_pretrained_tags_by_model(model)
@@ -138,4 +146,6 @@ def _check(model: str, pretrained: str | None) -> None:
 
 def _quick_gelu(model: str, pretrained: str | None) -> bool:
     """Whether a tag's weights want quick-GELU forced on; else the model's own configuration decides."""
+    import open_clip
+
     return not model.startswith(LOCAL) and bool(open_clip.get_pretrained_cfg(model, pretrained or "").get("quick_gelu"))

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,6 +23,7 @@ transformers_logging.disable_progress_bar()  # one bar for each of five parts te
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 VOCABULARY = "vocabulary.txt"
+HALF = (torch.float16, torch.bfloat16)
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 # what a whole CLIP model holds beside its image encoder
 OTHER_HALF = ("text_model.", "text_projection.", "visual_projection.", "logit_scale")
@@ -111,7 +114,7 @@ class TextToImage(nn.Module):
         size, image = int(self.image_encoder.config.image_size), _wide(image)  # type: ignore[arg-type]
         if tuple(image.shape[-2:]) != (size, size):
             image = F.interpolate(image, (size, size), mode="bicubic", align_corners=False, antialias=True)
-        mean, std = (torch.tensor(value).to(image).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
+        mean, std = (torch.tensor(value).to(image, non_blocking=True).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
         pixels = ((image + 1) / 2 - mean) / std
         return _wide(self.image_encoder(pixels.to(self.image_encoder.dtype)).last_hidden_state)
 
@@ -132,10 +135,23 @@ class TextToImage(nn.Module):
         """
         dtype = self.unet.dtype
         seen, text = x_t.to(dtype), text.to(dtype)
-        prediction = _wide(self.unet(seen, t, encoder_hidden_states=text, encoder_attention_mask=mask).sample)
+        with autocast_of(self.unet) if self._is_mixed() else nullcontext():
+            prediction = _wide(self.unet(seen, t, encoder_hidden_states=text, encoder_attention_mask=mask).sample)
         if self.prediction_type == "epsilon":
             return prediction
         return v_to_eps(prediction, _wide(x_t), t, self.noise_levels)
+
+    def _is_mixed(self) -> bool:
+        """Whether a half U-Net has projections that were trained, and so are in float32."""
+        attention = next((each for each in self.unet.modules() if isinstance(each, Attention)), None)
+        return attention is not None and attention.to_q.weight.dtype != self.unet.dtype
+
+
+def autocast_of(unet: UNet2DConditionModel) -> AbstractContextManager[Any]:
+    """Autocast to a half U-Net's precision, for float32 weights among its own or beside it; else nothing."""
+    if unet.dtype not in HALF:
+        return nullcontext()
+    return torch.autocast(unet.device.type, unet.dtype)
 
 
 def load_base(

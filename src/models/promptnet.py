@@ -179,11 +179,13 @@ class PromptNet(nn.Module):
         return (lowest // self.config["region_kernel_size"]) ** 2
 
     def forward(self, x_t: Tensor, t: int | Tensor, x_ref: Tensor, vision: Tensor) -> Tensor:
-        """Pseudo-tokens [B, K, D] of a photo as seen at one moment of sampling.
+        """Pseudo-tokens [B, K, D] of a photo as seen at one moment of sampling, in float32 (or float64).
 
         x_t, x_ref: [B, C, h, w], noisy latents and the photo's latents. t: timestep, int, 0-dim or [B].
         vision: [B, N, Dv], the image encoder's tokens of the photo.
         """
+        dtype = self.conv_in.weight.dtype  # half where it is sampled with, beside a half base
+        x_t, x_ref, vision = x_t.to(dtype), x_ref.to(dtype), vision.to(dtype)
         assert x_t.shape == x_ref.shape and len(vision) == len(x_ref), "x_t, x_ref and vision must be of one batch"
         time = torch.as_tensor(t, device=x_ref.device).expand(len(x_ref))
         time_state = self.time_embedding(self.time_proj(time).to(x_ref.dtype))
@@ -195,7 +197,8 @@ class PromptNet(nn.Module):
             maps.append(project(x))
         x = self._run(self.mid_block, x, time_state, states)
         maps.append(self.mid_prompt_projection(x))
-        return self.region_prompt_output(torch.cat(maps, dim=1)).flatten(2).transpose(1, 2)
+        pseudo = self.region_prompt_output(torch.cat(maps, dim=1)).flatten(2).transpose(1, 2)
+        return pseudo.to(torch.promote_types(pseudo.dtype, torch.float32))
 
     def _run(self, block: nn.Module, x: Tensor, time_state: Tensor, states: Tensor) -> Any:
         kwargs = {"encoder_hidden_states": states} if getattr(block, "has_cross_attention", False) else {}

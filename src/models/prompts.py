@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Collection, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -47,12 +48,12 @@ def encode(
     tokens = 1 if pseudo is None else pseudo.shape[1]
     ids, positions = _token_ids(prompts, tokenizer, _max_length(text_encoder, tokenizer), tokens, pad)
     text_model = _text_model(text_encoder)
-    ids = ids.to(text_model.embeddings.token_embedding.weight.device)
+    ids = ids.to(text_model.embeddings.token_embedding.weight.device, non_blocking=True)
     if pseudo is None:
         return _text_state(text_encoder, ids)
     with _inserted(text_model, pseudo, positions, replaced=1 if pad else tokens):
         state = _text_state(text_encoder, ids)
-    return state * _influence(state, positions, gamma)
+    return state if isinstance(gamma, int | float) and gamma == 1 else state * _influence(state, positions, gamma)
 
 
 def _text_model(text_encoder: TextEncoder) -> CLIPTextModel:
@@ -92,6 +93,7 @@ def _token_ids(
     return torch.tensor(rows), positions
 
 
+@lru_cache(maxsize=1024)  # a sampler asks for the same few at every step
 def _split(prompt: str, tokenizer: CLIPTokenizer) -> tuple[list[int], list[int] | None]:
     """Token ids before and after S*; the latter is None without S*. Special tokens are not added."""
     parts = prompt.split(PLACEHOLDER)
@@ -122,12 +124,12 @@ def _inserted(text_model: CLIPTextModel, pseudo: Tensor, positions: Sequence[int
 
 def _influence(state: Tensor, positions: Sequence[int | None], gamma: float | Tensor) -> Tensor:
     """Factors [B, L, 1]: gamma at the position of S*, 1 elsewhere."""
-    factors = torch.ones_like(state[..., :1])
-    gammas = torch.as_tensor(gamma).to(state).expand(len(positions))
+    chosen = torch.zeros(len(positions), state.shape[1], 1, dtype=torch.bool)
     for row, position in enumerate(positions):
         if position is not None:
-            factors[row, position] = gammas[row]
-    return factors
+            chosen[row, position] = True
+    gammas = gamma.to(state).reshape(-1, 1, 1) if isinstance(gamma, Tensor) else gamma
+    return torch.where(chosen.to(state.device, non_blocking=True), gammas, torch.ones_like(state[..., :1]))
 
 
 def placeholder_position(prompt: str, tokenizer: CLIPTokenizer) -> int:

@@ -47,6 +47,21 @@ def intervals(rows: Sequence[Mapping[str, Any]], *, x: str) -> bytes:
     return _png(figure)
 
 
+def bars(panels: Sequence[Mapping[str, Any]]) -> bytes:
+    """A PNG with a panel for each {title, unit, bars: (label, value), ...}, the first bar on top."""
+    longest = max(len(panel["bars"]) for panel in panels)
+    figure = Figure(figsize=(6.5 * len(panels), 1 + 0.32 * longest), layout="constrained")
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        labels, values = zip(*panel["bars"], strict=True)
+        drawn = axes.barh(range(len(values)), values)
+        axes.bar_label(drawn, fmt="%.3g", padding=3)
+        axes.set_yticks(range(len(values)), labels)
+        axes.invert_yaxis()
+        axes.margins(x=0.15)
+        axes.set(title=panel["title"], xlabel=panel["unit"])
+    return _png(figure)
+
+
 def _png(figure: Figure) -> bytes:
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=120)

@@ -5,8 +5,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import choix
-import krippendorff
 import numpy as np
 from scipy import stats
 
@@ -69,6 +67,8 @@ def agreement(votes: Sequence[Vote]) -> float:
     shared = table[:, (~np.isnan(table)).sum(axis=0) > 1]
     if len(np.unique(shared[~np.isnan(shared)])) < 2:
         return math.nan
+    import krippendorff
+
     return float(krippendorff.alpha(reliability_data=shared, level_of_measurement="ordinal"))
 
 
@@ -83,6 +83,8 @@ def strengths(votes: Sequence[Vote], runs: Sequence[str]) -> dict[str, float]:
         a, b = place[vote.first], place[vote.second]
         wins[a, b] += vote.value
         wins[b, a] += 1 - vote.value
+    import choix
+
     found = choix.ilsr_pairwise_dense(wins, alpha=PRIOR, max_iter=1000)
     return dict(zip(runs, (float(value) for value in found - found.mean()), strict=True))
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from src.learning.finetune import Finetune, FinetuneOnPhoto, untuned
+from src.learning.finetune import Finetune, FinetuneOnPhoto
+from src.learning.tuned import untuned
 from src.methods.profusion import ProFusion, Sampler
 from src.models.personal import PersonalNoise, attention_projections
 from src.models.promptnet import PromptNet

@@ -1,0 +1,1 @@
+"""Benchmarks: what `src.bench` measures, apart from settings."""
