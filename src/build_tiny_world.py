@@ -82,9 +82,10 @@ def go_on_from_shipped(cache: Path, stages: Sequence[str]) -> dict[str, Any]:
 
 
 def draw(cache: Path, cfg: DictConfig) -> dict[str, Any]:
-    """What the base looks at, by all cores: pictures, captions, traits. The stage base does it, too, if need be."""
+    """What base and PromptNet look at, by all cores; their stages do it, too, if need be."""
     pictures = Pictures(cache, first=0, **cfg.pictures)
     Wordings(cache, pictures, kept_tokenizer(cache), "cpu")
+    KeptPhotos(cache, "train", count=cfg.photos)
     base_training.known_traits(cache, pictures, torch.device("cpu"))
     return {}
 
@@ -106,7 +107,7 @@ def train_judges(cache: Path, cfg: DictConfig, device: torch.device) -> dict[str
     """All judges, one after the other, and their export."""
     from src.tiny_world import identity_judges, presence_judge, text_judges  # they import what judging alone needs
 
-    report, how = {}, {"device": device}
+    report, how = {}, dict[str, Any](device=device)
     for name in text_judges.VISION:
         report[name] = text_judges.train_text_judge(cache, name, budget=budget(cfg, "text_judges"), **how)
         text_judges.export_text_judge(cache, name, JUDGES / name)

@@ -165,7 +165,7 @@ def train_base(
     *,
     budget: Budget,
     device: torch.device,
-    pictures: Mapping[str, int],
+    pictures: Mapping[str, Any],
     batch: int = 64,
     lr: float = 8e-4,
     compiled: bool = False,

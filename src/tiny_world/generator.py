@@ -39,7 +39,7 @@ def new_vae() -> AutoencoderKL:
 
 def load_vae(cache: Path) -> Any:
     """The averaged weights of the stage vae, and the scale that gives its latents a deviation of 1."""
-    vae = averaged(new_vae(), cache / "vae.pt")
+    vae: Any = averaged(new_vae(), cache / "vae.pt")
     vae.register_to_config(**json.loads((cache / SCALE).read_text()))
     return vae
 

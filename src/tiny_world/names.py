@@ -45,6 +45,9 @@ class Names(nn.Module):
     80, and offsets of 42 times a word's norm saturate the text encoder, which then reads nothing of them.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, width: int, *, hidden: int = 256, gain: float = 0.1):
         super().__init__()
         known = traits_of(SPLITS["train"][:STANDARD])
