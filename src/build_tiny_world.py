@@ -132,7 +132,7 @@ def train_promptnet(cache: Path, cfg: DictConfig, device: torch.device) -> dict[
     changes = {
         "runs": cfg.runs,
         "device": cfg.device,
-        "logger": cfg.logger,
+        "logger": cfg.mirror,
         "data": "tiny_latents",
         "data.train.folder": folder,
         "data.total_batch": batch,
