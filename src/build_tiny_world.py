@@ -6,12 +6,15 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from torch import Tensor
 
 from src.devices import begun, moved
-from src.entry import PACKAGE, build, command, compose
+from src.entry import PACKAGE, build, command, compose, count
+from src.methods.profusion import Personal
 from src.prepare_data import encode
+from src.results.grids import image_grid
 from src.results.provenance import now
-from src.results.store import read_json, write_json
+from src.results.store import read_json, save_png, to_picture, write_json
 from src.tiny_world import base_training, export, manifest, unpack, vae_training, vision
 from src.tiny_world.gate import Gate, print_gates
 from src.tiny_world.generator import kept_tokenizer
@@ -39,10 +42,11 @@ def main(cfg: DictConfig) -> None:
         "judges": lambda: train_judges(cache, cfg, device),
         "promptnet": lambda: train_promptnet(cache, cfg, device),
         "gates": lambda: measure(cache, cfg, device),
+        "look": lambda: look(cache, cfg, device),
     }
     if cfg.stage != "all" and cfg.stage not in makers:
         raise ValueError(f"stage ({cfg.stage}) is unknown: it is one of {', '.join(makers)} or all")
-    for stage in [name for name in makers if name != "unpack"] if cfg.stage == "all" else [cfg.stage]:
+    for stage in [name for name in makers if name not in ("unpack", "look")] if cfg.stage == "all" else [cfg.stage]:
         done = makers[stage]()
         reports = _reports(cache) | {name: {"command": f"{COMMAND} stage={stage}", **r} for name, r in done.items()}
         write_json(cache / "reports.json", reports)
@@ -188,6 +192,30 @@ def measure(cache: Path, cfg: DictConfig, device: torch.device) -> dict[str, Any
     rows = [*kept, *gates.run_gates(base, promptnet, JUDGES, finetune, names=names and names.to(device), only=only)]
     print(print_gates(rows))
     manifest.write_manifest(WEIGHTS, shipped["stages"], rows)
+    return {}
+
+
+def look(cache: Path, cfg: DictConfig, device: torch.device) -> dict[str, Any]:
+    """Pictures of the first validation people, in `out`: by every word there is for them, and in every style."""
+    from src.tiny_world import looks  # its neighbours import judges
+
+    base, promptnet = moved(build(cfg.base), device), moved(build(cfg.promptnet), device).requires_grad_(False).eval()
+    names = export.load_names(cache / export.NAMES, WEIGHTS / "base")
+    finetune = build(cfg.method).keywords["finetune"]
+    samplers = {"base": build(cfg.samplers.base), "fusion": build(cfg.samplers.fusion)}
+
+    def learned(photo: Tensor) -> dict[str, Any]:
+        tuned = finetune(base, promptnet, photo.to(device))
+        return {name: Personal(tuned, photo.to(device), sampler, None) for name, sampler in samplers.items()}
+
+    columns = looks.known_by(base, promptnet, names, learned, count(cfg, "looked_at"))
+    rows = [[to_picture(picture.cpu()) for picture in row] for row in zip(*columns.values(), strict=True)]
+    out = Path(cfg.out)
+    save_png(out / "people.png", image_grid(rows, (), list(columns)), {"people": len(rows)})
+    styles = looks.in_every_style(base, 4)
+    rows = [[to_picture(picture.cpu()) for picture in row] for row in styles.values()]
+    save_png(out / "styles.png", image_grid(rows, list(styles), looks.STYLES), {"rows": len(rows)})
+    print(f"pictures: {out}", flush=True)
     return {}
 
 

@@ -1,0 +1,73 @@
+"""What people look at: the world's pictures of the first validation people, from the renderer to fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.data import tiny_captions, tiny_people
+from src.data.tiny_faces import SPLITS, STYLES
+from src.models.base import TextToImage
+from src.models.promptnet import PromptNet
+from src.tiny_world.gates_generator import from_captions
+from src.tiny_world.inversion import PROMPT, noun_embedding, person_text, sample_rows
+from src.tiny_world.names import Names, traits_of
+from src.tiny_world.pictures import scene_for
+
+PROMPTS = (  # of the validation set, one family each
+    "a photo of S* wearing a green beanie in the city",
+    "an oil painting of S*",
+)
+ALONE: dict[str, Any] = {"steps": 20, "guidance": 1.5}  # as gates 0 and 7 sample
+CAPTION: dict[str, Any] = {"steps": 20, "guidance": 4.0}  # as gates 3 and 9
+# (prompt with S*, seeds) -> images; of somebody who was learned
+Drawn = Callable[[str, Sequence[int]], Tensor]
+
+
+def people(count: int) -> list[int]:
+    """The first of the validation people, by index."""
+    return list(SPLITS["validation"][:count])
+
+
+@torch.no_grad()
+def known_by(
+    base: TextToImage,
+    promptnet: PromptNet,
+    names: Names | None,
+    learned: Callable[[Tensor], Mapping[str, Drawn]],
+    count: int,
+) -> dict[str, list[Tensor]]:
+    """Column -> one picture [3, H, W] a person: the photo, "a photo of" its person by every word there is, and prompts.
+
+    learned: a photo [1, 3, H, W] -> what draws that person, by the sampler's name. names: None leaves their column out.
+    """
+    chosen = people(count)
+    photos = torch.cat([tiny_people.reference(person, PROMPTS) for person in chosen])
+    columns = {"photo": list(photos)}
+    if names is not None:
+        words = names(traits_of(chosen).to(photos.device), noun_embedding(base)[0, 0])
+        state = base.text([PROMPT] * count, words[:, None])
+        columns["its name"] = list(sample_rows(base, lambda x, t, rows: state[rows], range(count), **ALONE))
+    columns["PromptNet alone"] = list(sample_rows(base, person_text(base, promptnet, photos), range(count), **ALONE))
+    for photo in photos:
+        for name, draw in learned(photo[None]).items():
+            for prompt in PROMPTS:
+                with torch.enable_grad():
+                    columns.setdefault(f"{name}: {prompt}", []).extend(draw(prompt, [0]))
+    for prompt in PROMPTS:
+        columns[f"renderer: {prompt}"] = [tiny_people.oracle(person, prompt, 0) for person in chosen]
+    return columns
+
+
+def in_every_style(base: TextToImage, count: int) -> dict[str, list[Tensor]]:
+    """Row -> one picture [3, H, W] a style: the renderer's, and the base's under the full caption of the same scene."""
+    rows: dict[str, list[Tensor]] = {}
+    for person in people(count):
+        scenes = [scene_for(person, style=style) for style in STYLES]
+        captions = [tiny_captions.full_caption(scene) for scene in scenes]
+        rows[f"{person}, renderer"] = [tiny_people.picture(person, scene) for scene in scenes]
+        rows[f"{person}, base"] = list(from_captions(base, captions, **CAPTION))
+    return rows
