@@ -91,9 +91,11 @@ class Schedule:
 
 def _signal_and_noise(schedule: Schedule, t: int | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for t int, 0-dim or [B], to multiply `like` [B, ...]."""
-    level = schedule.alpha_bar.double()[torch.as_tensor(t).to(schedule.alpha_bar.device)]
-    level = level.reshape(-1, *[1] * (like.ndim - 1)) if level.ndim else level
-    return level.sqrt().to(like), (1 - level).sqrt().to(like)
+    t = torch.as_tensor(t, device=like.device)
+    level = schedule.alpha_bar.double()  # rooted in float64, looked up where `like` is
+    shape = [-1, *[1] * (like.ndim - 1)] if t.ndim else []
+    signal, noise = (root.sqrt().to(like)[t.flatten()].reshape(shape) for root in (level, 1 - level))
+    return signal, noise
 
 
 def add_noise(x_0: Tensor, eps: Tensor, t: int | Tensor, schedule: Schedule) -> Tensor:
