@@ -92,15 +92,13 @@ class Schedule:
 def _signal_and_noise(schedule: Schedule, t: int | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for t int, 0-dim or [B], to multiply `like` [B, ...].
 
-    The whole tables go to the device of t, rather than t to them: nobody has to wait for it.
+    The whole tables go to where `like` is, rather than t to them: nobody has to wait for it.
     """
-    level = schedule.alpha_bar.double()
-    signal, noise = (table.to(like, non_blocking=True) for table in (level.sqrt(), (1 - level).sqrt()))
-    if isinstance(t, int) or not t.ndim:
-        at = t if isinstance(t, int) else t[None]
-        return signal[at], noise[at]
-    shape = (-1, *[1] * (like.ndim - 1))
-    return signal[t].reshape(shape), noise[t].reshape(shape)
+    t = torch.as_tensor(t, device=like.device)
+    level = schedule.alpha_bar.double()  # rooted in float64, looked up where `like` is
+    shape = [-1, *[1] * (like.ndim - 1)] if t.ndim else []
+    signal, noise = (root.sqrt().to(like, non_blocking=True)[t.flatten()].reshape(shape) for root in (level, 1 - level))
+    return signal, noise
 
 
 def sent(value: Tensor, device: torch.device) -> Tensor:
