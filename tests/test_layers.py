@@ -21,8 +21,8 @@ BELOW: dict[str, set[str]] = {
     "benchmarks": {"diffusion", "sampling", "models", "data", "learning", "methods", "results", "benchmarks"},
 }
 OWNERS = {
-    "diffusers": ("models/", "tiny_world/generator.py"),
-    "transformers": ("models/", "tiny_world/generator.py", "tiny_world/vision.py"),
+    "diffusers": ("models/", "tiny_world/"),
+    "transformers": ("models/", "tiny_world/"),
     "open_clip": ("metrics/text_similarity.py", "tiny_world/text_judges.py"),
     "timm": ("metrics/image_similarity.py",),
     "torchmetrics": ("metrics/distances.py",),
