@@ -15,7 +15,8 @@ from src.benchmarks import report, same, scale
 from src.benchmarks.clock import TimeIsUp, at_most, cleared, peak_flops
 from src.data.photos import read_photos
 from src.entry import build, command, count, plain
-from src.learning.finetune import Finetune, Tuned, untuned
+from src.learning.finetune import Finetune
+from src.learning.tuned import Tuned, untuned
 from src.results import provenance
 
 PARTS = ("same", "pretrain", "finetune", "sample")

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from src.benchmarks.clock import cleared, flops_of, peak_gib, seconds_of
-from src.learning.finetune import Finetune, Tuned
+from src.learning.finetune import Finetune
 from src.learning.pretrain import PretrainPromptNet, draws_for, encode_photos
 from src.learning.speed import bare_seconds, bare_step, training_seconds
+from src.learning.tuned import Tuned
 from src.methods.profusion import Personal, Sampler
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
