@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -9,23 +10,25 @@ from src.learning.pretrain import draws_for, personal_noise_prediction
 from src.models.base import TextToImage
 from src.models.personal import PersonalNoise
 from src.models.promptnet import PromptNet
-from src.sampling import NULL, Condition, fusion_sample, seeded_randn_like
+from src.sampling import Condition, fusion_sample, seeded_randn_like
 
 META = torch.device("meta")
 
 
 class Watch(TorchDispatchMode):
-    """Notes every copy to the device that waits for what is queued; a value that is asked for fails there anyway."""
+    """Notes every copy to the device, and whether it waits for what is queued there; a value that is asked for fails
+    on this device anyway."""
 
     def __init__(self):
         super().__init__()
-        self.waits = []
+        self.copies, self.waits = [], []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if func is torch.ops.aten._to_copy.default and args[0].device.type == "cpu":
-            if torch.device(kwargs.get("device") or "cpu").type == "meta" and not kwargs.get("non_blocking"):
-                self.waits.append(tuple(args[0].shape))
+        copy_of = func is torch.ops.aten._to_copy.default and args[0].device.type == "cpu"
+        if copy_of and torch.device(kwargs.get("device") or "cpu").type == "meta":
+            self.copies.append(tuple(args[0].shape))
+            self.waits += [] if kwargs.get("non_blocking") else self.copies[-1:]
         return func(*args, **kwargs)
 
 
@@ -35,18 +38,17 @@ def on_meta(base: TextToImage) -> tuple[TextToImage, PromptNet]:
     return base, PromptNet.from_unet(base.unet, **widths, pseudo_channels=4)
 
 
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 @torch.no_grad()
-def test_a_sampler_queues_all_its_steps_without_waiting(tiny_base):
+def test_a_sampler_queues_all_its_steps_without_waiting(tiny_base, prediction):
     base, promptnet = on_meta(tiny_base)
-    photo = torch.empty(1, 3, base.image_size, base.image_size, device=META)
+    base.prediction_type = prediction
+    noise = PersonalNoise(base, promptnet, torch.empty(1, 3, base.image_size, base.image_size, device=META))
     joint = Condition("a photo of S* at the beach", photo=0, gamma=0.5)
     blended = Condition("a photo of S* at the beach", photo=0, gamma=0.5, blend="interpolate")
     generic = Condition("a photo of a person at the beach")
-    noise = PersonalNoise(base, promptnet, photo)
-    noise(
-        torch.empty(2, *base.latent_shape, device=META), torch.zeros((), dtype=torch.long, device=META), [NULL, generic]
-    )
-    with Watch() as watch:
+
+    def sample() -> None:
         fusion_sample(
             noise,
             torch.empty(2, *base.latent_shape, device=META),
@@ -58,21 +60,28 @@ def test_a_sampler_queues_all_its_steps_without_waiting(tiny_base):
             eta=0.5,
             randn_like=seeded_randn_like([0, 1]),
         )
+
+    sample()  # the prompts are sent once
+    with Watch() as watch:
+        sample()
     assert watch.waits == []
+    assert set(watch.copies) == {(2, *base.latent_shape)}  # noise alone is sent: a step can be recorded
 
 
 def test_a_training_step_is_queued_without_waiting(tiny_base):
     base, promptnet = on_meta(tiny_base)
     base.prediction_type = "v_prediction"
-    photos = {
-        "mean": torch.empty(2, *base.latent_shape, device=META),
-        "std": torch.empty(2, *base.latent_shape, device=META),
-    }
+    photos = {name: torch.empty(2, *base.latent_shape, device=META) for name in ("mean", "std")}
     photos["vision"] = base.see(torch.empty(2, 3, base.image_size, base.image_size, device=META))
-    with Watch() as watch:
+
+    def step() -> None:
         draws = draws_for(base, 0, 0, range(2), low_third=1 / 3, device=META)
         predicted, _ = personal_noise_prediction(base, promptnet, photos, photos, draws, "a photo of S*")
         predicted.square().mean().backward()
+
+    step()
+    with Watch() as watch:
+        step()
     assert watch.waits == []
 
 
