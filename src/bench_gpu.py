@@ -15,11 +15,14 @@ from src.benchmarks import report, same, scale
 from src.benchmarks.clock import TimeIsUp, at_most, cleared, peak_flops
 from src.data.photos import read_photos
 from src.entry import build, command, count, plain
-from src.learning.finetune import Finetune, Tuned, untuned
+from src.learning.finetune import Finetune
+from src.learning.tuned import Tuned, untuned
+from src.methods.profusion import Personal
+from src.models.compiled import compile_blocks
 from src.results import provenance
 
 PARTS = ("same", "pretrain", "finetune", "sample")
-COMPILED = ("sample_compiled", "same_compiled")  # last: compiling takes its time
+LATE = ("sample_recorded", "same_compiled", "sample_compiled")  # compiling takes its time
 Rows = Iterator[dict[str, Any]]
 
 
@@ -44,7 +47,8 @@ def chosen_parts(cfg: DictConfig) -> list[str]:
     unknown = [name for name in only if name not in PARTS]
     if unknown:
         raise ValueError(f"only ({unknown[0]}) must be some of {', '.join(PARTS)}")
-    late = [name for name in COMPILED if cfg.compile and name.removesuffix("_compiled") in only]
+    ways = {"recorded": str(cfg.device).startswith("cuda"), "compiled": cfg.compile}
+    late = [name for name in LATE if name.split("_")[0] in only and ways[name.split("_")[1]]]
     return [*(name for name in PARTS if name in only), *late]
 
 
@@ -98,7 +102,8 @@ class Bench:
     @cached_property
     def base(self) -> Any:
         """Of the paper's size."""
-        return devices.moved(build(self.cfg.base), self.device)
+        drawn = str(self.cfg.base["_target_"]).endswith("random_base")  # on the device, which saves half a minute
+        return devices.moved(build(self.cfg.base, **({"device": str(self.device)} if drawn else {})), self.device)
 
     @cached_property
     def promptnet(self) -> Any:
@@ -130,6 +135,9 @@ class Bench:
         paths = [same.trajectory(same.of(world, tuned), seeds) for world, tuned in ((there, other), (here, own))]
         yield near("Fusion Sampling of the person learned", same.apart(*paths))
         yield from self._judged(same.images(here, own, seeds), same.images(there, other, seeds), here.photos)
+        if self.device.type == "cuda":
+            there.base.recorded = True
+            yield near("Fusion Sampling, recorded and replayed", same.apart(same.trajectory(there, seeds), expected))
         half = self.world(self.device, dtype="bfloat16")
         yield far("Fusion Sampling, base in bfloat16", same.apart(same.trajectory(half, seeds), expected))
         _, found = same.learned(half, finetune)
@@ -168,18 +176,45 @@ class Bench:
         yield row
 
     def sample(self) -> Rows:
-        tuned = self.tuned or untuned(self.base, self.promptnet)
-        photo = scale.random_photos(self.base, 1, self.device)
-        samplers = {name: build(node, steps=count(self.cfg, "steps")) for name, node in self.cfg.samplers.items()}
-        for batch in self.cfg.batches:
-            for name, sampler in samplers.items():
-                yield scale.sampling(tuned, photo, name, sampler, batch, self.device, self.bare)
+        yield from self._sampled(self._person())
+
+    def sample_recorded(self) -> Rows:
+        person = self._person()
+        person.base.recorded = True
+        yield from self._sampled(person)
 
     def sample_compiled(self) -> Rows:
-        raise NotImplementedError
+        person = self._person()
+        person.base.recorded = self.device.type == "cuda"
+        for net in (person.base.unet, person.noise.promptnet):
+            compile_blocks(net)
+        for number, row in enumerate(self._sampled(person)):
+            self.notes += (
+                [] if number else [f"the first two steps, with which compiling begins: {row['warm_up']:.0f} s"]
+            )
+            yield row
+
+    def _person(self) -> Personal:
+        """Whom `finetune` has learned; else somebody untuned."""
+        photo, sampler = scale.random_photos(self.base, 1, self.device), build(self.cfg.samplers.base)
+        return Personal(self.tuned or untuned(self.base, self.promptnet), photo, sampler, None)
+
+    def _sampled(self, person: Personal) -> Rows:
+        samplers = {name: build(node, steps=count(self.cfg, "steps")) for name, node in self.cfg.samplers.items()}
+        bare = scale.Bare(person.base, self.device)
+        for batch in self.cfg.batches:
+            for name, sampler in samplers.items():
+                yield scale.sampling(person, name, sampler, batch, bare)
 
     def same_compiled(self) -> Rows:
-        raise NotImplementedError
+        seeds = list(self.cfg.embedded.seeds)
+        world = self.world(self.device)
+        expected = same.trajectory(world, seeds)
+        for net in (world.base.unet, world.promptnet):
+            compile_blocks(net)
+        yield far(
+            "Fusion Sampling, compiled, against the same device", same.apart(same.trajectory(world, seeds), expected)
+        )
 
 
 def near(what: str, distance: Any) -> dict[str, Any]:

@@ -5,8 +5,9 @@ Notation: `alpha_bar` is the cumulative signal level, x_t = sqrt(alpha_bar) x_0 
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ class Schedule:
     alpha_bar: Tensor
     timesteps: Sequence[int] | Tensor
     final_alpha_bar: float | Tensor
+    _levels: dict[Any, tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         assert self.alpha_bar.ndim == 1, f"alpha_bar must be [T], got {tuple(self.alpha_bar.shape)}"
@@ -92,12 +94,17 @@ class Schedule:
 def _signal_and_noise(schedule: Schedule, t: int | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for t int, 0-dim or [B], to multiply `like` [B, ...].
 
-    The whole tables go to where `like` is, rather than t to them: nobody has to wait for it.
+    """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for t int, 0-dim or [B], to multiply `like` [B, ...].
+
+    The whole tables go to where `like` is, once, rather than t to them: nobody has to wait for it.
     """
+    key = (like.device, like.dtype)
+    if key not in schedule._levels:
+        level = schedule.alpha_bar.double()
+        schedule._levels[key] = (level.sqrt().to(like), (1 - level).sqrt().to(like))
     t = torch.as_tensor(t, device=like.device)
-    level = schedule.alpha_bar.double()  # rooted in float64, looked up where `like` is
     shape = [-1, *[1] * (like.ndim - 1)] if t.ndim else []
-    signal, noise = (root.sqrt().to(like, non_blocking=True)[t.flatten()].reshape(shape) for root in (level, 1 - level))
+    signal, noise = (table[t.flatten()].reshape(shape) for table in schedule._levels[key])
     return signal, noise
 
 

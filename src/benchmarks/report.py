@@ -10,6 +10,7 @@ from src.files import write_atomic
 from src.results.figures import bars
 from src.results.formats import WIDTH, Table, to_markdown, to_text
 
+SAMPLED = {"sample": "", "sample_recorded": ", recorded", "sample_compiled": ", compiled"}
 STEPS = 50  # of fine-tuning and of sampling, for which the goals are set
 NEAR = 1e-3  # of max |x|, or of a cosine: what two devices may differ by
 PASSING = ("date", "commit")  # what of a machine may change between two calls whose parts are kept together
@@ -19,7 +20,8 @@ TITLES = {
     "pretrain": "Pre-training PromptNet",
     "finetune": "Learning one person",
     "sample": "Sampling",
-    "sample_compiled": "Sampling, compiled",
+    "sample_recorded": "Sampling, calls recorded and replayed (CUDA graphs)",
+    "sample_compiled": "Sampling, transformer blocks compiled, calls recorded and replayed",
 }
 NOTES = {
     "same": "a trajectory's distance is the largest at any of its points, as a share of max |x| there; a learned "
@@ -133,7 +135,7 @@ HEADS = {  # column of a row -> (heading, digits); the others are shown as they 
     "seconds": ("seconds", 1),
     "evaluations": ("U-Net evaluations", 0),
 }
-HIDDEN = ("did_not_fit",)
+HIDDEN = ("did_not_fit", "warm_up")
 
 
 def _scale_row(row: Mapping[str, Any]) -> Found:
@@ -153,7 +155,7 @@ def goals(parts: Mapping[str, Found]) -> Table:
     """What was wanted of one H100, what was found, and whether that is enough."""
     rows = {name: [row for row in part["rows"] if row.get("steps", STEPS) == STEPS] for name, part in parts.items()}
     bounded = [row for row in rows.get("same", []) if row.get("limit") is not None]
-    base = [row for name in ("sample", "sample_compiled") for row in rows.get(name, []) if row["sampler"] == "base"]
+    base = [row for name in SAMPLED for row in rows.get(name, []) if row["sampler"] == "base"]
     single = [row for row in base if row["batch"] == 1]
     wanted = [
         ("farthest trajectory or score", _best(bounded, "distance", max), "at most", NEAR, "{:.1e}"),
@@ -192,8 +194,8 @@ def drawn(parts: Mapping[str, Found]) -> list[Found]:
         for row in parts.get("pretrain", {}).get("rows", [])
     ]
     drawing = [
-        (f"{row['sampler']}, batch {row['batch']}{', compiled' if name != 'sample' else ''}", row["seconds_per_image"])
-        for name in ("sample", "sample_compiled")
+        (f"{row['sampler']}, batch {row['batch']}{SAMPLED[name]}", row["seconds_per_image"])
+        for name in SAMPLED
         for row in parts.get(name, {}).get("rows", [])
     ]
     panels = [

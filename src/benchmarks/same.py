@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from src.learning.finetune import Finetune, Tuned
+from src.learning.finetune import Finetune
+from src.learning.tuned import Tuned
 from src.methods.profusion import Personal, Sampler
 from src.models.base import TextToImage
 from src.models.personal import PersonalNoise, attention_projections

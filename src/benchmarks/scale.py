@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from src.benchmarks.clock import cleared, flops_of, peak_gib, seconds_of
-from src.learning.finetune import Finetune, Tuned
+from src.learning.finetune import Finetune
 from src.learning.pretrain import PretrainPromptNet, draws_for, encode_photos
 from src.learning.speed import bare_seconds, bare_step, training_seconds
+from src.learning.tuned import Tuned
 from src.methods.profusion import Personal, Sampler
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
+from src.models.recording import Recording
 
 Row = dict[str, Any]
 REPEATS = 5  # of a bare U-Net evaluation
@@ -31,11 +33,19 @@ class Bare:
     @torch.no_grad()
     def __call__(self, batch: int) -> float:
         if batch not in self.known:
-            x = torch.randn(batch, *self.base.latent_shape, device=self.device)
-            t, text = torch.full((), 500, device=self.device), self.base.text(["a person"]).expand(batch, -1, -1)
-            seconds_of(lambda: self.base.predict_noise(x, t, text), self.device, 2)
-            self.known[batch] = seconds_of(lambda: self.base.predict_noise(x, t, text), self.device, REPEATS)
+            self.known[batch] = self._measured(batch)
         return self.known[batch]
+
+    def _measured(self, batch: int) -> float:
+        x = torch.randn(batch, *self.base.latent_shape, device=self.device)
+        t, text = torch.full((), 500, device=self.device), self.base.text(["a person"]).expand(batch, -1, -1)
+
+        def evaluate(x: Tensor) -> Tensor:
+            return self.base.predict_noise(x, t, text)
+
+        act = Recording(evaluate, [x]) if self.base.recorded else evaluate
+        seconds_of(lambda: act(x), self.device, 2)
+        return seconds_of(lambda: act(x), self.device, REPEATS)
 
 
 def random_photos(base: TextToImage, count: int, device: torch.device) -> Tensor:
@@ -147,17 +157,13 @@ def learning(
     return {**row, "peak_gib": peak_gib(device), "to_bare_unet": seconds / needed}, found.pop()
 
 
-def sampling(
-    tuned: Tuned, photo: Tensor, name: str, sampler: Sampler, batch: int, device: torch.device, bare: Bare
-) -> Row:
-    """Seconds an image [3, H, W] of `batch` seeds at once, after two steps that are not counted.
-
-    photo: [1, 3, H, W] in [-1, 1].
-    """
-    prompt, seeds = "a photo of S* at the beach", range(batch)
-    Personal(tuned, photo, replace(sampler, steps=2), None)(prompt, seeds)
+def sampling(person: Personal, name: str, sampler: Sampler, batch: int, bare: Bare) -> Row:
+    """Seconds an image of `batch` seeds drawn at once, after two steps that are told apart ("warm_up")."""
+    prompt, seeds, device = "a photo of S* at the beach", range(batch), bare.device
+    person.sampler = replace(sampler, steps=2)
+    warm_up = seconds_of(lambda: person(prompt, seeds), device)
     cleared(device)
-    person = Personal(tuned, photo, sampler, None)
+    person.sampler = sampler
     seconds = seconds_of(lambda: person(prompt, seeds), device)
     needed = sum(calls * bare(conditions * batch) for conditions, calls in calls_of(sampler).items())
     return {
@@ -168,6 +174,7 @@ def sampling(
         "seconds_per_image": seconds / batch,
         "to_bare_unet": seconds / needed,
         "peak_gib": peak_gib(device),
+        "warm_up": warm_up,
     }
 
 

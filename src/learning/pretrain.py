@@ -175,7 +175,8 @@ class PretrainPromptNet(pl.LightningModule):
         self._losses.append((batch["id"], losses))
         self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=True)
         self.log("train/pseudo_square", pseudo.square().mean().detach(), rank_zero_only=True)
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # to name the thirds waits for the device
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if (self.global_step + 1) % every == 0:  # to name the thirds waits for the device
             self._log_all("train", by_thirds(losses, draws["t"], len(self.base.alpha_bar)), rank_zero_only=True)
         return loss + self.penalty * pseudo.square().mean()
 

@@ -64,6 +64,7 @@ class TextToImage(nn.Module):
         self.steps_offset = steps_offset
         self.known_words = None if known_words is None else frozenset(known_words)
         self.noise_levels = Schedule(self.alpha_bar, (), self.final_alpha_bar)  # for add_noise in training
+        self.recorded = False  # True: samplers on an NVIDIA GPU replay their calls (src.models.recording)
         self.requires_grad_(False).eval()
 
     @property

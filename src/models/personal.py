@@ -1,6 +1,7 @@
 """A base that has met somebody: the noise prediction under prompts in which S* stands for a reference photo."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from diffusers.models.attention_processor import Attention
@@ -9,7 +10,10 @@ from torch import Tensor, nn
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 from src.models.prompts import generic_prompt
+from src.models.recording import Recording
 from src.sampling import Condition
+
+RECORDINGS = 6  # kept at a time: those of one prompt, and of the last batch, which is smaller
 
 
 def attention_projections(unet: nn.Module) -> nn.ModuleList:
@@ -22,7 +26,8 @@ class PersonalNoise:
     """`noise(x, t, conditions)` for the samplers: one PromptNet call a photo and ONE batched U-Net call.
 
     What depends on the run alone (photo latents, vision tokens, text states without S*) is computed once.
-    `unet_evaluations` counts the U-Net's evaluations for each image of the batch.
+    `unet_evaluations` counts the U-Net's evaluations for each image of the batch. Where the base says so, what a call
+    queues on the GPU is recorded at the first and replayed at all others that ask for the same.
     """
 
     def __init__(self, base: TextToImage, promptnet: PromptNet, photos: Tensor, *, generic: str = "a person"):
@@ -31,15 +36,26 @@ class PersonalNoise:
         self.x_ref, self.vision = base.encode(photos), base.see(photos)
         self.plain: dict[str, Tensor] = {}
         self.unet_evaluations = 0
+        self._recorded: dict[Any, Recording] = {}
 
     def __call__(self, x: Tensor, t: Tensor, conditions: Sequence[Condition]) -> Sequence[Tensor]:
+        self.unet_evaluations += len(conditions)
+        if not self.base.recorded:
+            return self._predict(x, t, conditions).chunk(len(conditions))
+        asked = (tuple(conditions), x.shape)
+        if asked not in self._recorded:
+            if len(self._recorded) == RECORDINGS:
+                self._recorded.clear()
+            self._recorded[asked] = Recording(lambda x, t: self._predict(x, t, conditions), (x, t))
+        return self._recorded[asked](x, t).chunk(len(conditions))
+
+    def _predict(self, x: Tensor, t: Tensor, conditions: Sequence[Condition]) -> Tensor:
+        """eps of all conditions [N * B, C, h, w]."""
         pseudo = {
             photo: self._pseudo(x, t, photo) for photo in sorted({c.photo for c in conditions if c.photo is not None})
         }
         texts = [self._text(condition, pseudo, len(x)) for condition in conditions]
-        self.unet_evaluations += len(conditions)
-        eps = self.base.predict_noise(x.repeat(len(conditions), 1, 1, 1), t, torch.cat(texts))
-        return eps.chunk(len(conditions))
+        return self.base.predict_noise(x.repeat(len(conditions), 1, 1, 1), t, torch.cat(texts))
 
     def _pseudo(self, x: Tensor, t: Tensor, photo: int) -> Tensor:
         """S* at (x_t, t): [B, K, D]. A PromptNet without noise is shown the photo in the place of x_t."""

@@ -45,15 +45,41 @@ def encode(
         pseudo = pseudo.expand(len(prompts), -1, -1)
     elif any(PLACEHOLDER in prompt for prompt in prompts):
         raise ValueError(f"prompts ({prompts}) hold {PLACEHOLDER}: pass the pseudo-word that it stands for")
-    tokens = 1 if pseudo is None else pseudo.shape[1]
-    ids, positions = _token_ids(prompts, tokenizer, _max_length(text_encoder, tokenizer), tokens, pad)
     text_model = _text_model(text_encoder)
-    ids = ids.to(text_model.embeddings.token_embedding.weight.device, non_blocking=True)
+    ids, chosen, positions = _placed(
+        tuple(prompts),
+        tokenizer,
+        _max_length(text_encoder, tokenizer),
+        1 if pseudo is None else pseudo.shape[1],
+        pad,
+        text_model.embeddings.token_embedding.weight.device,
+    )
     if pseudo is None:
         return _text_state(text_encoder, ids)
-    with _inserted(text_model, pseudo, positions, replaced=1 if pad else tokens):
+    with _inserted(text_model, pseudo, positions, replaced=1 if pad else pseudo.shape[1]):
         state = _text_state(text_encoder, ids)
-    return state if isinstance(gamma, int | float) and gamma == 1 else state * _influence(state, positions, gamma)
+    if isinstance(gamma, int | float) and gamma == 1:
+        return state
+    gammas = gamma.to(state).reshape(-1, 1, 1) if isinstance(gamma, Tensor) else gamma
+    return torch.where(chosen, state * gammas, state)
+
+
+@lru_cache(maxsize=256)  # a sampler asks for the same few at every step, and nothing is to be sent to a GPU for them
+def _placed(
+    prompts: tuple[str, ...],
+    tokenizer: CLIPTokenizer,
+    max_length: int,
+    tokens: int,
+    pad: bool,
+    device: torch.device,
+) -> tuple[Tensor, Tensor, list[int | None]]:
+    """ids [B, L] and where S* begins [B, L, 1], bool, both on the device; its position in each prompt, or None."""
+    ids, positions = _token_ids(prompts, tokenizer, max_length, tokens, pad)
+    chosen = torch.zeros(*ids.shape, 1, dtype=torch.bool)
+    for row, position in enumerate(positions):
+        if position is not None:
+            chosen[row, position] = True
+    return ids.to(device), chosen.to(device), positions
 
 
 def _text_model(text_encoder: TextEncoder) -> CLIPTextModel:
@@ -93,7 +119,6 @@ def _token_ids(
     return torch.tensor(rows), positions
 
 
-@lru_cache(maxsize=1024)  # a sampler asks for the same few at every step
 def _split(prompt: str, tokenizer: CLIPTokenizer) -> tuple[list[int], list[int] | None]:
     """Token ids before and after S*; the latter is None without S*. Special tokens are not added."""
     parts = prompt.split(PLACEHOLDER)
@@ -120,16 +145,6 @@ def _inserted(text_model: CLIPTextModel, pseudo: Tensor, positions: Sequence[int
         yield
     finally:
         handle.remove()
-
-
-def _influence(state: Tensor, positions: Sequence[int | None], gamma: float | Tensor) -> Tensor:
-    """Factors [B, L, 1]: gamma at the position of S*, 1 elsewhere."""
-    chosen = torch.zeros(len(positions), state.shape[1], 1, dtype=torch.bool)
-    for row, position in enumerate(positions):
-        if position is not None:
-            chosen[row, position] = True
-    gammas = gamma.to(state).reshape(-1, 1, 1) if isinstance(gamma, Tensor) else gamma
-    return torch.where(chosen.to(state.device, non_blocking=True), gammas, torch.ones_like(state[..., :1]))
 
 
 def placeholder_position(prompt: str, tokenizer: CLIPTokenizer) -> int:

@@ -28,16 +28,21 @@ def random_base(
     pad_token: str,
     dtype: str = "float32",
     seed: int = 0,
+    device: str = "cpu",
 ) -> TextToImage:
     """A base from the configurations of its parts, as diffusers and transformers name them; CLIP's own tokenizer.
 
-    dtype: as of src.models.base.load_base. The global generator is left as it is.
+    dtype: as of src.models.base.load_base. device: where the weights are drawn, which a GPU does in a second; its
+    numbers are others. The global generators are left as they are.
     """
     configs = {"unet": unet, "vae": vae, "text_encoder": text_encoder, "image_encoder": image_encoder}
     steps = DDIMScheduler(**scheduler)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        parts: dict[str, Any] = {name: network(name, config).to(dtype_of(dtype)) for name, config in configs.items()}
+        with torch.device(device):
+            parts: dict[str, Any] = {
+                name: network(name, config).to(dtype_of(dtype)) for name, config in configs.items()
+            }
     return TextToImage(
         **parts,
         tokenizer=clip_tokenizer(pad_token),
