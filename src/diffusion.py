@@ -94,8 +94,6 @@ class Schedule:
 def _signal_and_noise(schedule: Schedule, t: int | Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for t int, 0-dim or [B], to multiply `like` [B, ...].
 
-    """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) for t int, 0-dim or [B], to multiply `like` [B, ...].
-
     The whole tables go to where `like` is, once, rather than t to them: nobody has to wait for it.
     """
     key = (like.device, like.dtype)
