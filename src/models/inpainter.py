@@ -13,11 +13,22 @@ from src.models.base import TextToImage
 from src.models.pipelines import scheduler_of
 
 
+class _Steps(DDIMScheduler):
+    """DDIM whose timesteps stay on the CPU: it looks up signal levels by them, which would wait for a GPU each time."""
+
+    def set_timesteps(self, num_inference_steps: int, device: object = None) -> None:
+        super().set_timesteps(num_inference_steps, "cpu")
+
+
 class Inpainter:
     """(images, masks, prompts, seeds) -> images; see `__call__`. steps: DDIM steps; guidance: weight of the prompt."""
 
     def __init__(self, pipeline: StableDiffusionInpaintPipeline, *, steps: int = 20, guidance: float = 7.0):
         pipeline.set_progress_bar_config(disable=True)
+        pipeline.image_processor.register_to_config(
+            do_normalize=False
+        )  # else it looks at values, which waits for a GPU
+        pipeline.scheduler = _Steps.from_config(pipeline.scheduler.config)
         self.pipeline, self.steps, self.guidance = pipeline, steps, guidance
 
     @torch.no_grad()
@@ -30,7 +41,7 @@ class Inpainter:
         generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         painted = self.pipeline(
             prompt=list(prompts),
-            image=(images + 1) / 2,
+            image=images,
             mask_image=masks,
             height=images.shape[2],
             width=images.shape[3],
@@ -68,6 +79,5 @@ def load_inpainter(
     pipeline = StableDiffusionInpaintPipeline.from_pretrained(
         str(folder_or_hub_id), use_safetensors=True, safety_checker=None, requires_safety_checker=False
     )
-    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
     pipeline.to(base.device, base.unet.dtype)
     return Inpainter(pipeline, steps=steps, guidance=guidance)

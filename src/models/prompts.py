@@ -79,7 +79,8 @@ def _placed(
     for row, position in enumerate(positions):
         if position is not None:
             chosen[row, position] = True
-    return ids.to(device), chosen.to(device), positions
+    with torch.inference_mode(False):  # what a validation leaves here is to serve a training, too
+        return ids.to(device, copy=True), chosen.to(device, copy=True), positions
 
 
 def _text_model(text_encoder: TextEncoder) -> CLIPTextModel:

@@ -1,0 +1,90 @@
+"""Everything on the device of the base: on `meta`, which computes nothing, a tensor that was left on the CPU fails."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from src import entry
+from src.data.augment import Augment, fixed_box
+from src.devices import moved
+from src.learning.finetune import Finetune
+from src.methods.profusion import ProFusion, Sampler
+from src.models.inpainter import inpainter_of
+from src.models.personal import PersonalNoise
+from src.models.pipelines import pseudo_word
+from src.models.promptnet import PromptNet
+
+CONF = Path(__file__).parents[1] / "conf"
+META = torch.device("meta")
+PROMPT = "a photo of S* wearing a red hat"
+FADED = [{"prompt": "joint", "weight": "fusion", "faded": True}]
+BOTH = [{"prompt": "joint", "weight": "joint"}, {"prompt": "generic", "weight": "text"}]
+
+
+@pytest.fixture(scope="module")
+def base(tiny_base):
+    other = copy.copy(tiny_base)
+    other._modules = {name: copy.deepcopy(part) for name, part in tiny_base._modules.items()}
+    return moved(other, META)
+
+
+@pytest.fixture(scope="module")
+def promptnet(tiny_base):
+    net = PromptNet.from_unet(tiny_base.unet, vision_width=48, text_width=32, pseudo_channels=4)
+    return moved(net.requires_grad_(False).eval(), META)
+
+
+@pytest.fixture
+def photos():
+    return torch.empty(3, 3, 64, 64, device=META)
+
+
+def drawn(person, seeds=(0, 1)):
+    images = person(PROMPT, list(seeds))
+    assert images.device == META
+    return tuple(images.shape)
+
+
+@pytest.mark.parametrize("name", ["base", "mixed", "switching", "multi_stage", "fusion", "tiny_fusion"])
+def test_every_sampler_draws_where_the_base_is(base, promptnet, photos, name):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        sampler = entry.build(compose("ablate", [f"sampler={name}", "sampler.steps=4"]).sampler)
+    assert drawn(ProFusion(promptnet, sampler).learn(base, photos[:1])) == (2, 3, 64, 64)
+
+
+@pytest.mark.parametrize("blend", ["position", "interpolate"])
+def test_several_photos_are_blended_where_the_base_is(base, promptnet, photos, blend):
+    how = {"steps": 2, "gamma": 0.5, "blend": blend, "guidance": {"fusion": 3.0, "joint": 2.0, "text": 1.0}}
+    sampler = Sampler(**how, joint=FADED, separate=BOTH, eta=0.5)
+    assert drawn(ProFusion(promptnet, sampler, shares=[1, 2, 1]).learn(base, photos)) == (2, 3, 64, 64)
+
+
+@pytest.mark.parametrize(("prediction_type", "gradient_checkpointing"), [("epsilon", False), ("v_prediction", True)])
+def test_a_person_is_learned_where_the_base_is(base, promptnet, photos, prediction_type, gradient_checkpointing):
+    other = copy.copy(base)
+    other.prediction_type = prediction_type
+    finetune = Finetune(steps=2, lr=1e-3, batch=2, gradient_checkpointing=gradient_checkpointing)
+    sampler = Sampler(steps=1, guidance={"joint": 2.0}, joint=[], separate=BOTH[:1], fusion_steps=0)
+    method = ProFusion(promptnet, sampler, finetune)
+    person = method.learn(other, photos[:2], variants=lambda p: p.repeat_interleave(2, 0), people=[0, 1])
+    assert drawn(person) == (2, 3, 64, 64)
+
+
+def test_variants_are_painted_where_the_photo_is(base, photos):
+    """The mask is looked at before, on the CPU, and follows the photo."""
+    (mask,) = fixed_box(photos[:1], "ada", [])
+    paint = inpainter_of(base, steps=2)
+    variants = Augment(prompts=["a photo of a person", "a red hat"], count=3, batch=2)(photos[0], mask, paint)
+    assert (variants.device, tuple(variants.shape)) == (META, (4, 3, 64, 64))
+
+
+def test_a_word_is_exported_from_where_the_base_is(base, promptnet, photos):
+    assert pseudo_word(base, promptnet, photos[0], timestep=300).device == META
+
+
+def test_a_photo_that_was_left_on_the_cpu_fails(base, promptnet):
+    with pytest.raises(RuntimeError, match="device"):
+        PersonalNoise(base, promptnet, torch.zeros(1, 3, 64, 64))
