@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Collection, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -45,14 +46,14 @@ def encode(
     elif any(PLACEHOLDER in prompt for prompt in prompts):
         raise ValueError(f"prompts ({prompts}) hold {PLACEHOLDER}: pass the pseudo-word that it stands for")
     tokens = 1 if pseudo is None else pseudo.shape[1]
-    ids, positions = _token_ids(prompts, tokenizer, _max_length(text_encoder, tokenizer), tokens, pad)
     text_model = _text_model(text_encoder)
-    ids = ids.to(text_model.embeddings.token_embedding.weight.device)
+    device = text_model.embeddings.token_embedding.weight.device
+    ids, source, first = _placed(tuple(prompts), tokenizer, _max_length(text_encoder, tokenizer), tokens, pad, device)
     if pseudo is None:
         return _text_state(text_encoder, ids)
-    with _inserted(text_model, pseudo, positions, replaced=1 if pad else tokens):
+    with _inserted(text_model, pseudo, source):
         state = _text_state(text_encoder, ids)
-    return state * _influence(state, positions, gamma)
+    return _influenced(state, first, gamma)
 
 
 def _text_model(text_encoder: TextEncoder) -> CLIPTextModel:
@@ -70,6 +71,28 @@ def _text_state(text_encoder: TextEncoder, ids: Tensor) -> Tensor:
 
 def _max_length(text_encoder: TextEncoder, tokenizer: CLIPTokenizer) -> int:
     return min(tokenizer.model_max_length, _text_model(text_encoder).config.max_position_embeddings)
+
+
+@lru_cache(maxsize=256)
+def _placed(
+    prompts: tuple[str, ...],
+    tokenizer: CLIPTokenizer,
+    max_length: int,
+    tokens: int,
+    pad: bool,
+    device: torch.device,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """ids [B, L]; where each position's embedding comes from [B, L], from L on the pseudo-tokens; where S* begins, bool
+    [B, L, 1]. Kept, for a sampler asks for the same at every step, and copies would hold it up."""
+    ids, positions = _token_ids(prompts, tokenizer, max_length, tokens, pad)
+    length, replaced = ids.shape[1], 1 if pad else tokens
+    source, first = torch.arange(length).repeat(len(ids), 1), torch.zeros(*ids.shape, 1, dtype=torch.bool)
+    for row, position in enumerate(positions):
+        if position is not None:
+            own = [*range(position), *range(length, length + tokens), *range(position + replaced, length)]
+            source[row] = torch.tensor(own[:length])
+            first[row, position] = True
+    return ids.to(device), source.to(device), first.to(device)
 
 
 def _token_ids(
@@ -102,16 +125,12 @@ def _split(prompt: str, tokenizer: CLIPTokenizer) -> tuple[list[int], list[int] 
 
 
 @contextmanager
-def _inserted(text_model: CLIPTextModel, pseudo: Tensor, positions: Sequence[int | None], replaced: int):
-    """While open, the embeddings' output holds pseudo [B, K, D] in place of `replaced` tokens."""
+def _inserted(text_model: CLIPTextModel, pseudo: Tensor, source: Tensor):
+    """While open, the embeddings' output holds pseudo [B, K, D] where `source` says so."""
 
     def insert(module: nn.Module, args: Any, embedded: Tensor) -> Tensor:  # [B, L, D] -> [B, L, D]
-        rows = []
-        for row, own, position in zip(embedded, pseudo.to(embedded), positions, strict=True):
-            if position is not None:
-                row = torch.cat([row[:position], own, row[position + replaced :]])[: len(row)]
-            rows.append(row)
-        return torch.stack(rows)
+        both = torch.cat([embedded, pseudo.to(embedded)], dim=1)
+        return both.gather(1, source[..., None].expand(-1, -1, both.shape[-1]))
 
     handle = text_model.embeddings.register_forward_hook(insert)
     try:
@@ -120,14 +139,13 @@ def _inserted(text_model: CLIPTextModel, pseudo: Tensor, positions: Sequence[int
         handle.remove()
 
 
-def _influence(state: Tensor, positions: Sequence[int | None], gamma: float | Tensor) -> Tensor:
-    """Factors [B, L, 1]: gamma at the position of S*, 1 elsewhere."""
-    factors = torch.ones_like(state[..., :1])
-    gammas = torch.as_tensor(gamma).to(state).expand(len(positions))
-    for row, position in enumerate(positions):
-        if position is not None:
-            factors[row, position] = gammas[row]
-    return factors
+def _influenced(state: Tensor, first: Tensor, gamma: float | Tensor) -> Tensor:
+    """The state [B, L, D] with gamma, a number or [B], as its factor at the position of S*."""
+    if isinstance(gamma, Tensor):
+        gamma = gamma.to(state).reshape(-1, 1, 1)
+    elif gamma == 1:
+        return state
+    return torch.where(first, state * gamma, state)
 
 
 def placeholder_position(prompt: str, tokenizer: CLIPTokenizer) -> int:
