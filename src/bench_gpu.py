@@ -18,7 +18,7 @@ from src.entry import build, command, count, plain
 from src.learning.finetune import Finetune
 from src.learning.tuned import Tuned, untuned
 from src.methods.profusion import Personal
-from src.models.compiled import compile_blocks
+from src.models.base import compile_blocks
 from src.results import provenance
 
 PARTS = ("same", "pretrain", "finetune", "sample")

@@ -37,9 +37,9 @@ def third_losses(
     """
     generator = torch.Generator().manual_seed(1_000_003 + 3 * seed + third)
     total = len(base.alpha_bar)
-    t = torch.randint(third * total // 3, (third + 1) * total // 3, (draws,), generator=generator)
+    t = torch.randint(third * total // 3, (third + 1) * total // 3, (draws,), generator=generator).to(photo.device)
     x_0 = base.encode(photo).expand(draws, -1, -1, -1)
-    eps = torch.randn(x_0.shape, generator=generator)
+    eps = torch.randn(x_0.shape, generator=generator).to(x_0)
     x_t = add_noise(x_0, eps, t, base.noise_levels)
     pseudo = promptnet(x_t, t, x_0, base.see(photo).expand(draws, -1, -1))
     texts = {
@@ -120,7 +120,7 @@ def identity_gate(
     """
     shown = torch.cat([tiny_people.reference(person, ()) for person in people])
     further = other_photos(people, others)
-    text = person_text(base, promptnet, shown)
+    text = person_text(base, promptnet, shown.to(base.device))
     made = sample_rows(base, text, range(len(people)), guidance=guidance, steps=steps)
     found: dict[str, Any] = {}
     for judge in judges:
