@@ -64,12 +64,9 @@ class TextToImage(nn.Module):
         self.steps_offset = steps_offset
         self.known_words = None if known_words is None else frozenset(known_words)
         self.noise_levels = Schedule(self.alpha_bar, (), self.final_alpha_bar)  # for add_noise in training
-<<<<<<< HEAD
         self.recorded = False  # True: samplers on an NVIDIA GPU replay their calls (src.models.recording)
-=======
         self.offloaded = False  # True: what is asked now and then is on the CPU meanwhile
         self.compiled = False  # True: whoever draws with it compiles its blocks
->>>>>>> 9fc9d0394b8d2fc6e117d8314043e52904d9dd46
         self.requires_grad_(False).eval()
 
     @property

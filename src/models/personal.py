@@ -10,25 +10,8 @@ from torch import Tensor, nn
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 from src.models.prompts import generic_prompt
-    def __call__(self, x: Tensor, t: Tensor, conditions: Sequence[Conditions]) -> Sequence[Tensor]:
-        """conditions: each of one kind for all rows of x, or one for each row, alike in all but their prompts."""
-        self.unet_evaluations += len(conditions)
-        if not self.base.recorded:
-            return self._predict(x, t, conditions).chunk(len(conditions))
-        asked = (tuple(conditions), x.shape)
-        if asked not in self._recorded:
-            if len(self._recorded) == RECORDINGS:
-                self._recorded.clear()
-            self._recorded[asked] = Recording(lambda x, t: self._predict(x, t, conditions), (x, t))
-        return self._recorded[asked](x, t).chunk(len(conditions))
-
-    def _predict(self, x: Tensor, t: Tensor, conditions: Sequence[Conditions]) -> Tensor:
-        """eps of all conditions [N * B, C, h, w]."""
-        rows = [[c] * len(x) if isinstance(c, Condition) else list(c) for c in conditions]
-        photos = sorted({own[0].photo for own in rows if own[0].photo is not None})
-        pseudo = {photo: self._pseudo(x, t, photo) for photo in photos}
-        texts = [self._text(own, pseudo) for own in rows]
-        return self.base.predict_noise(x.repeat(len(conditions), 1, 1, 1), t, torch.cat(texts))
+from src.models.recording import Recording
+from src.sampling import Condition, Conditions
 
 RECORDINGS = 6  # kept at a time: those of one prompt, and of the last batch, which is smaller
 
@@ -55,8 +38,8 @@ class PersonalNoise:
         self.unet_evaluations = 0
         self._recorded: dict[Any, Recording] = {}
 
-<<<<<<< HEAD
-    def __call__(self, x: Tensor, t: Tensor, conditions: Sequence[Condition]) -> Sequence[Tensor]:
+    def __call__(self, x: Tensor, t: Tensor, conditions: Sequence[Conditions]) -> Sequence[Tensor]:
+        """conditions: each of one kind for all rows of x, or one for each row, alike in all but their prompts."""
         self.unet_evaluations += len(conditions)
         if not self.base.recorded:
             return self._predict(x, t, conditions).chunk(len(conditions))
@@ -67,24 +50,13 @@ class PersonalNoise:
             self._recorded[asked] = Recording(lambda x, t: self._predict(x, t, conditions), (x, t))
         return self._recorded[asked](x, t).chunk(len(conditions))
 
-    def _predict(self, x: Tensor, t: Tensor, conditions: Sequence[Condition]) -> Tensor:
+    def _predict(self, x: Tensor, t: Tensor, conditions: Sequence[Conditions]) -> Tensor:
         """eps of all conditions [N * B, C, h, w]."""
-        pseudo = {
-            photo: self._pseudo(x, t, photo) for photo in sorted({c.photo for c in conditions if c.photo is not None})
-        }
-        texts = [self._text(condition, pseudo, len(x)) for condition in conditions]
-        return self.base.predict_noise(x.repeat(len(conditions), 1, 1, 1), t, torch.cat(texts))
-=======
-    def __call__(self, x: Tensor, t: Tensor, conditions: Sequence[Conditions]) -> Sequence[Tensor]:
-        """conditions: each of one kind for all rows of x, or one for each row, alike in all but their prompts."""
         rows = [[c] * len(x) if isinstance(c, Condition) else list(c) for c in conditions]
         photos = sorted({own[0].photo for own in rows if own[0].photo is not None})
         pseudo = {photo: self._pseudo(x, t, photo) for photo in photos}
         texts = [self._text(own, pseudo) for own in rows]
-        self.unet_evaluations += len(conditions)
-        eps = self.base.predict_noise(x.repeat(len(conditions), 1, 1, 1), t, torch.cat(texts))
-        return eps.chunk(len(conditions))
->>>>>>> 9fc9d0394b8d2fc6e117d8314043e52904d9dd46
+        return self.base.predict_noise(x.repeat(len(conditions), 1, 1, 1), t, torch.cat(texts))
 
     def _pseudo(self, x: Tensor, t: Tensor, photo: int) -> Tensor:
         """S* at (x_t, t): [B, K, D]. A PromptNet without noise is shown the photo in the place of x_t."""
