@@ -93,6 +93,7 @@ class Bench:
             "card": card.name if card else provenance.machine(),
             "GiB": round(card.total_memory / 2**30, 1) if card else None,
             "CUDA": torch.version.cuda if card else None,
+            "TF32": "off",
             "cuDNN": torch.backends.cudnn.version() if card else None,
             **provenance.versions(("torch", "diffusers", "transformers", "pytorch-lightning")),
             "date": provenance.now(),
