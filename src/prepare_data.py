@@ -11,6 +11,7 @@ from src.entry import build, command, count
 from src.learning.pretrain import encode_photos
 from src.models.base import TextToImage
 from src.models.digest import encoders_digest
+from src.preflight import check_needs, show_needs
 from src.studies import weights_of
 
 PARTS = ("train", "validation")
@@ -19,6 +20,9 @@ PARTS = ("train", "validation")
 @command("prepare_data")
 def main(cfg: DictConfig) -> None:
     device = begun(cfg)
+    if cfg.preflight_only:
+        return show_needs(cfg, "train")
+    check_needs(cfg, "train")
     batch, threads = count(cfg, "batch"), count(cfg, "threads")
     out = Path(cfg.out).expanduser()
     taken = [out / part / "shards" for part in PARTS if cfg.shards and (out / part / "shards").exists()]
