@@ -1,6 +1,6 @@
 """What learning and drawing people demand before anything is loaded: a device, its memory, and disk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,10 @@ class Plan:
         return max(peaks)
 
 
-def ready(cfg: DictConfig, command: str) -> torch.device | None:
+def ready(cfg: DictConfig, command: str, more: Sequence[Need] = ()) -> torch.device | None:
     """The device, if the command is to go on; None after the table that preflight_only=true asks for.
 
+    more: what the command looks at itself, later, if it goes on.
     Raises:
         ValueError: the device is not here.
         FileNotFoundError: something is missing; all of it is listed with its remedy.
@@ -83,7 +84,7 @@ def ready(cfg: DictConfig, command: str) -> torch.device | None:
         check(cfg, needs_of(cfg, command))
         check(cfg, demands(cfg, device, enough=False))
         return device
-    needs = [*needs_of(cfg, command), *demands(cfg, device)]
+    needs = [*needs_of(cfg, command), *more, *demands(cfg, device)]
     print(f"{cfg.world.notice}\n{table(needs)}", flush=True)
     check(cfg, needs)
     return None

@@ -17,6 +17,7 @@ from src.methods.profusion import check_shares
 from src.metrics.score import score_folder
 from src.models.base import TextToImage
 from src.models.prompts import check_prompt
+from src.preflight import Need
 from src.results.digests import code_digest, digest, file_digest
 from src.results.grids import contact_sheet
 from src.results.runs import Run, open_run
@@ -28,7 +29,7 @@ from src.studies import SIDE, TO_DRAW, TO_LEARN, augmented, base_of, check_logge
 
 @command("personalise")
 def main(cfg: DictConfig) -> None:
-    device = ready(cfg, "personalise")
+    device = ready(cfg, "personalise", photos_of(cfg))
     if device is None:
         return
     if OmegaConf.is_missing(cfg, "photo"):
@@ -76,6 +77,13 @@ def main(cfg: DictConfig) -> None:
             run.finish({"images": len(rows), "unet_evaluations": evaluations})
     for name in ("images", "scores.csv", "sheet.png"):
         print(f"{name:<11}{run.path(name)}", flush=True)
+
+
+def photos_of(cfg: DictConfig) -> list[Need]:
+    """The photos, found or not."""
+    listed = [] if OmegaConf.is_missing(cfg, "photo") else _listed(plain(cfg.photo))
+    remedies = {path: "" if Path(path).is_file() else "give the path of an image file" for path in listed}
+    return [Need("the photo", path, remedy) for path, remedy in remedies.items()]
 
 
 def check_people(people: Any, photos: int) -> None:

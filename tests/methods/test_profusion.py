@@ -230,5 +230,7 @@ def test_compiled_blocks_draw_the_same(tiny_base, promptnet, photos):
     base._modules = {name: copy.deepcopy(part) for name, part in tiny_base._modules.items()}
     base.compiled = True
     learn = Finetune(steps=1, lr=1e-4, batch=1)
-    one, other = (ProFusion(promptnet, sampler(steps=1), learn).learn(b, photos[:1])(PROMPT, [3]) for b in (base, tiny_base))
+    one, other = (
+        ProFusion(promptnet, sampler(steps=1), learn).learn(b, photos[:1])(PROMPT, [3]) for b in (base, tiny_base)
+    )
     torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
