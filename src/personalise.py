@@ -9,14 +9,15 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from src.data.photos import read_photos
-from src.devices import begun, described, device_of, let_go, memory_for, moved
+from src.demands import ready
+from src.devices import described, device_of, let_go, memory_for, moved
 from src.entry import PACKAGE, build, command, count, deciding, listed_shares, plain, portable
 from src.judging import build_judges
 from src.methods.profusion import check_shares
 from src.metrics.score import score_folder
 from src.models.base import TextToImage
 from src.models.prompts import check_prompt
-from src.preflight import check_needs
+from src.preflight import Need
 from src.results.digests import code_digest, digest, file_digest
 from src.results.grids import contact_sheet
 from src.results.runs import Run, open_run
@@ -28,10 +29,11 @@ from src.studies import SIDE, TO_DRAW, TO_LEARN, augmented, base_of, check_logge
 
 @command("personalise")
 def main(cfg: DictConfig) -> None:
-    device = begun(cfg)
+    device = ready(cfg, "personalise", photos_of(cfg))
+    if device is None:
+        return
     if OmegaConf.is_missing(cfg, "photo"):
         raise ValueError(f"photo is not given: write photo=PATH; examples lie in {PACKAGE / 'tiny_world' / 'examples'}")
-    check_needs(cfg, "personalise")
     check_logger(cfg)
     settings = plain(cfg)
     settings |= {name: _listed(settings[name]) for name in ("photo", "prompts")}
@@ -75,6 +77,13 @@ def main(cfg: DictConfig) -> None:
             run.finish({"images": len(rows), "unet_evaluations": evaluations})
     for name in ("images", "scores.csv", "sheet.png"):
         print(f"{name:<11}{run.path(name)}", flush=True)
+
+
+def photos_of(cfg: DictConfig) -> list[Need]:
+    """The photos, found or not."""
+    listed = [] if OmegaConf.is_missing(cfg, "photo") else _listed(plain(cfg.photo))
+    remedies = {path: "" if Path(path).is_file() else "give the path of an image file" for path in listed}
+    return [Need("the photo", path, remedy) for path, remedy in remedies.items()]
 
 
 def check_people(people: Any, photos: int) -> None:
