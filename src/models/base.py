@@ -116,7 +116,7 @@ class TextToImage(nn.Module):
 
     def posterior(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation [B, C, h, w] of the scaled latents of images [B, 3, H, W], [-1, 1]."""
-        with self.visiting(self.vae):
+        with self.visiting(self.vae), _native(self.vae):
             distribution = self.vae.encode(image.to(self.vae.dtype)).latent_dist
         scale = self.vae.config.scaling_factor
         return _wide(distribution.mean) * scale, _wide(distribution.std) * scale
@@ -139,7 +139,7 @@ class TextToImage(nn.Module):
             image = F.interpolate(image, (size, size), mode="bicubic", align_corners=False, antialias=True)
         mean, std = (torch.tensor(value).to(image, non_blocking=True).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
         pixels = ((image + 1) / 2 - mean) / std
-        with self.visiting(self.image_encoder):
+        with self.visiting(self.image_encoder), _native(self.image_encoder):
             return _wide(self.image_encoder(pixels.to(self.image_encoder.dtype)).last_hidden_state)
 
     def text(
@@ -150,7 +150,9 @@ class TextToImage(nn.Module):
         pad: bool = True,
     ) -> Tensor:
         """The text state [B, L, D]; see src.models.prompts.encode."""
-        return _wide(prompts_module.encode(self.text_encoder, self.tokenizer, prompts, pseudo, gamma, pad))
+        with _native(self.text_encoder):
+            state = prompts_module.encode(self.text_encoder, self.tokenizer, prompts, pseudo, gamma, pad)
+        return _wide(state)
 
     def predict_noise(self, x_t: Tensor, t: int | Tensor, text: Tensor, mask: Tensor | None = None) -> Tensor:
         """eps [B, C, h, w] in x_t under a text state [B, L, D]; a velocity prediction is converted.
@@ -159,7 +161,7 @@ class TextToImage(nn.Module):
         """
         dtype = self.unet.dtype
         seen, text = x_t.to(dtype), text.to(dtype)
-        with autocast_of(self.unet) if self._is_mixed() else nullcontext():
+        with autocast_of(self.unet) if self._is_mixed() else _native(self.unet):
             prediction = _wide(self.unet(seen, t, encoder_hidden_states=text, encoder_attention_mask=mask).sample)
         if self.prediction_type == "epsilon":
             return prediction
@@ -169,6 +171,13 @@ class TextToImage(nn.Module):
         """Whether a half U-Net has projections that were trained, and so are in float32."""
         attention = next((each for each in self.unet.modules() if isinstance(each, Attention)), None)
         return attention is not None and attention.to_q.weight.dtype != self.unet.dtype
+
+
+def _native(part: Any) -> AbstractContextManager[Any]:
+    """No autocast around a part that is half itself: it would take every norm to float32, and what follows back."""
+    if part.dtype not in HALF or part.device.type == "meta":
+        return nullcontext()
+    return torch.autocast(part.device.type, enabled=False)
 
 
 def compile_blocks(net: nn.Module) -> None:
