@@ -22,7 +22,7 @@ from src.models.base import compile_blocks
 from src.results import provenance
 
 PARTS = ("same", "pretrain", "finetune", "sample")
-LATE = ("sample_recorded", "same_compiled", "sample_compiled")  # compiling takes its time
+LATE = ("sample_recorded", "sample_compiled", "same_compiled")  # compiling takes its time
 Rows = Iterator[dict[str, Any]]
 
 
