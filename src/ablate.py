@@ -2,11 +2,11 @@
 
 from omegaconf import DictConfig
 
-from src.devices import begun, described
+from src.demands import ready
+from src.devices import described
 from src.entry import PACKAGE, command, listed_shares, plain, portable
 from src.judging import towers
 from src.methods.profusion import check_shares
-from src.preflight import check_needs
 from src.results import tables
 from src.results.digests import code_digest, digest
 from src.results.runs import open_run
@@ -17,8 +17,9 @@ from src.studies import Composed, changed
 
 @command("ablate")
 def main(cfg: DictConfig) -> None:
-    device = begun(cfg)
-    check_needs(cfg, "ablate")
+    device = ready(cfg, "ablate")
+    if device is None:
+        return
     composed = Composed(cfg)
     ablated = changed(cfg, cfg.ablation.change)
     if plain(ablated) == plain(cfg) and not cfg.ablation.fresh_noise:

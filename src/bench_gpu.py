@@ -18,11 +18,11 @@ from src.entry import build, command, count, plain
 from src.learning.finetune import Finetune
 from src.learning.tuned import Tuned, untuned
 from src.methods.profusion import Personal
-from src.models.compiled import compile_blocks
+from src.models.base import compile_blocks
 from src.results import provenance
 
 PARTS = ("same", "pretrain", "finetune", "sample")
-LATE = ("sample_recorded", "same_compiled", "sample_compiled")  # compiling takes its time
+LATE = ("sample_recorded", "sample_compiled", "same_compiled")  # compiling takes its time
 Rows = Iterator[dict[str, Any]]
 
 
@@ -93,6 +93,7 @@ class Bench:
             "card": card.name if card else provenance.machine(),
             "GiB": round(card.total_memory / 2**30, 1) if card else None,
             "CUDA": torch.version.cuda if card else None,
+            "TF32": "off",
             "cuDNN": torch.backends.cudnn.version() if card else None,
             **provenance.versions(("torch", "diffusers", "transformers", "pytorch-lightning")),
             "date": provenance.now(),
@@ -102,8 +103,11 @@ class Bench:
     @cached_property
     def base(self) -> Any:
         """Of the paper's size."""
-        drawn = str(self.cfg.base["_target_"]).endswith("random_base")  # on the device, which saves half a minute
-        return devices.moved(build(self.cfg.base, **({"device": str(self.device)} if drawn else {})), self.device)
+        node, special = self.cfg.base, dict[str, str]()
+        if str(node["_target_"]).endswith("random_base"):  # drawn on the device, which saves half a minute
+            words = Path(self.cfg.embedded.base.folder_or_hub_id) / "tokenizer"  # open_clip, which has CLIP's, is rare
+            special = {"device": str(self.device), "tokenizer": str(words)}
+        return devices.moved(build(node, **special), self.device)
 
     @cached_property
     def promptnet(self) -> Any:

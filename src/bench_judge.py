@@ -25,6 +25,8 @@ PEOPLE, PROMPTS = 10, 5
 def main(cfg: DictConfig) -> None:
     panel, clock, images, size = Panel(cfg, begun(cfg)), Clock(), count(cfg, "images"), count(cfg, "size")
     panel.check(cfg.missing)
+    if cfg.preflight_only:
+        return print(panel.text(), flush=True)
     with TemporaryDirectory() as folder:
         scene = pictures(Path(folder), images, size)
         album = Album([*scene.images, *scene.photos])

@@ -9,7 +9,7 @@ from src.devices import begun, device_of
 from src.entry import build, command, count
 from src.learning.pretrain import encode_photos
 from src.learning.speed import measure
-from src.preflight import check_needs
+from src.preflight import check_needs, show_needs
 
 MOST = 1.15  # the ratio that a training with a cache should not pass
 
@@ -17,6 +17,8 @@ MOST = 1.15  # the ratio that a training with a cache should not pass
 @command("bench_train")
 def main(cfg: DictConfig) -> None:
     begun(cfg)
+    if cfg.preflight_only:
+        return show_needs(cfg, "train")
     check_needs(cfg, "train")
     print(report(cfg, measured(cfg)), flush=True)
 

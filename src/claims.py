@@ -11,7 +11,7 @@ from src.claim_sides import asked, decisive, pretrained, pretraining, with_promp
 from src.devices import begun
 from src.entry import PACKAGE, command, plain, portable
 from src.judging import towers
-from src.preflight import check_needs
+from src.preflight import check, check_needs, needs_of, table
 from src.results import formats, provenance
 from src.results.claim_pages import Evidence, write_pages
 from src.results.claims import STALE, Result, has_turned, is_stale, read_result, verdict_table
@@ -33,6 +33,8 @@ JUDGED = (
 @command("claims")
 def main(cfg: DictConfig) -> None:
     begun(cfg)
+    if cfg.preflight_only:
+        return show_claims_needs(cfg)
     results: dict[str, Result] = {}
     turned = []
     for name, claim in chosen(cfg).items():
@@ -48,6 +50,15 @@ def main(cfg: DictConfig) -> None:
     print(f"\n{formats.to_text(verdict_table(results))}", flush=True)
     if turned and not cfg.record:
         raise ValueError(f"the verdict on {', '.join(turned)} has turned, with code and weights as they were")
+
+
+def show_claims_needs(cfg: DictConfig) -> None:
+    """What the sides of each claim need."""
+    for name, claim in chosen(cfg).items():
+        for number, side in enumerate(asked(cfg, claim)[1].values()):
+            needs = needs_of(side, "ablate")
+            print(f"{name}\n{table(needs)}" if number == 0 else "", end="\n" if number == 0 else "", flush=True)
+            check(side, needs)
 
 
 def chosen(cfg: DictConfig) -> dict[str, Any]:

@@ -98,8 +98,9 @@ def _signal_and_noise(schedule: Schedule, t: int | Tensor, like: Tensor) -> tupl
     """
     key = (like.device, like.dtype)
     if key not in schedule._levels:
-        level = schedule.alpha_bar.double()
-        schedule._levels[key] = (level.sqrt().to(like), (1 - level).sqrt().to(like))
+        with torch.inference_mode(False):  # what a validation leaves here is to serve a training, too
+            level = schedule.alpha_bar.double()
+            schedule._levels[key] = (level.sqrt().to(*key), (1 - level).sqrt().to(*key))
     t = torch.as_tensor(t, device=like.device)
     shape = [-1, *[1] * (like.ndim - 1)] if t.ndim else []
     signal, noise = (table[t.flatten()].reshape(shape) for table in schedule._levels[key])

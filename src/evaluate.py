@@ -30,6 +30,8 @@ def main(cfg: DictConfig) -> None:
     device = begun(cfg)
     panel = Panel(cfg, device)
     print(panel.text(), flush=True)
+    if cfg.preflight_only:
+        return panel.check(cfg.missing)
     if cfg.images is None:
         return print("no images were given: images=FOLDER photos=FOLDER has them judged")
     panel.check(cfg.missing)

@@ -10,7 +10,7 @@ from src.devices import begun, moved
 from src.entry import build, command, plain, portable
 from src.learning.tuned import untuned
 from src.models.pipelines import export_person, pseudo_word
-from src.preflight import check_needs
+from src.preflight import check_needs, show_needs
 from src.results.store import read_json
 from src.studies import weights_of
 
@@ -23,6 +23,9 @@ APPROXIMATION = (
 
 @command("export_person")
 def main(cfg: DictConfig) -> None:
+    device = begun(cfg)
+    if cfg.preflight_only:
+        return show_needs(cfg, "personalise")
     for name in ("run", "out"):
         if OmegaConf.is_missing(cfg, name):
             raise ValueError(f"{name} is not given: write run=runs/personalise/DIGEST out=NEW_FOLDER")
@@ -30,7 +33,6 @@ def main(cfg: DictConfig) -> None:
     if out.exists():
         raise ValueError(f"{out} exists: delete it, or give another out")
     check_run(run, portable({name: plain(cfg[name]) for name in ("base", "promptnet")}))
-    device = begun(cfg)
     check_needs(cfg, "personalise")
     weights_of(cfg, "base", "promptnet")
     base = moved(build(cfg.base), device)

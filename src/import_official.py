@@ -20,7 +20,10 @@ def main(cfg: DictConfig) -> None:
     out = Path(cfg.out).expanduser()
     if out.exists():
         raise ValueError(f"{out} exists: delete it, or give another out")
-    net = moved(PromptNet.from_official(Path(cfg.folder).expanduser()), begun(cfg))
+    device = begun(cfg)
+    if cfg.preflight_only:
+        return print(f"{'found' if Path(cfg.folder).expanduser().is_dir() else 'MISSING'} {cfg.folder}", flush=True)
+    net = moved(PromptNet.from_official(Path(cfg.folder).expanduser()), device)
     net.save(out)
     millions = sum(p.numel() for p in net.parameters()) / 1e6
     print(

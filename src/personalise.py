@@ -9,29 +9,31 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from src.data.photos import read_photos
-from src.devices import begun, described, device_of, moved
+from src.demands import ready
+from src.devices import described, device_of, let_go, memory_for, moved
 from src.entry import PACKAGE, build, command, count, deciding, listed_shares, plain, portable
 from src.judging import build_judges
 from src.methods.profusion import check_shares
 from src.metrics.score import score_folder
 from src.models.base import TextToImage
 from src.models.prompts import check_prompt
-from src.preflight import check_needs
+from src.preflight import Need
 from src.results.digests import code_digest, digest, file_digest
 from src.results.grids import contact_sheet
 from src.results.runs import Run, open_run
 from src.results.store import save_png, to_picture, write_csv
-from src.results.study import Generate, Rows
+from src.results.study import Generate, Rows, batches
 from src.results.variants import kept_variants
-from src.studies import SIDE, augmented, check_logger, weights_of
+from src.studies import SIDE, TO_DRAW, TO_LEARN, augmented, base_of, check_logger, weights_of
 
 
 @command("personalise")
 def main(cfg: DictConfig) -> None:
-    device = begun(cfg)
+    device = ready(cfg, "personalise", photos_of(cfg))
+    if device is None:
+        return
     if OmegaConf.is_missing(cfg, "photo"):
         raise ValueError(f"photo is not given: write photo=PATH; examples lie in {PACKAGE / 'tiny_world' / 'examples'}")
-    check_needs(cfg, "personalise")
     check_logger(cfg)
     settings = plain(cfg)
     settings |= {name: _listed(settings[name]) for name in ("photo", "prompts")}
@@ -39,7 +41,7 @@ def main(cfg: DictConfig) -> None:
         raise ValueError("prompts ([]) must hold at least one prompt, such as 'a photo of S* at the beach'")
     seeds = list(range(cfg.seed, cfg.seed + count(cfg, "seeds")))
     weights = weights_of(cfg, "base", "promptnet", "judges", "augmentation")
-    base, promptnet, sampler = moved(build(cfg.base), device), moved(build(cfg.promptnet), device), build(cfg.sampler)
+    base, promptnet, sampler = base_of(cfg, device), moved(build(cfg.promptnet), device), build(cfg.sampler)
     for prompt in settings["prompts"]:
         check_prompt(prompt, base.tokenizer, base.known_words, promptnet.num_pseudo_tokens)
     base.schedule(sampler.steps)
@@ -59,16 +61,29 @@ def main(cfg: DictConfig) -> None:
     with open_run(cfg.runs, "personalise", settings, key, logger=plain(cfg.logger), **about) as run:
         if not run.complete:
             variants = None if cfg.augmentation is None else partial(varied, cfg, run, base, settings)
-            person = method.learn(
-                base, photos, keep=run.path("person.safetensors"), variants=variants, people=settings["people"]
-            )
+            how = {"keep": run.path("person.safetensors"), "variants": variants, "people": settings["people"]}
+            with memory_for("learning the person", TO_LEARN, device):
+                person = method.learn(base, photos, **how)
             if method.finetune is not None:
                 run.keep("person", run.path("person.safetensors"))
-            rows = generate(run, person, photos, settings, seeds)
+            with memory_for("drawing", TO_DRAW, device):
+                rows = generate(run, person, photos, settings, seeds)
+            evaluations = getattr(person, "unet_evaluations", None)
+            del person  # the generator makes room for the judges
+            base.to("cpu")
+            promptnet.to("cpu")
+            let_go(device)
             run.write_scores(judged(cfg, run, rows))
-            run.finish({"images": len(rows), "unet_evaluations": getattr(person, "unet_evaluations", None)})
+            run.finish({"images": len(rows), "unet_evaluations": evaluations})
     for name in ("images", "scores.csv", "sheet.png"):
         print(f"{name:<11}{run.path(name)}", flush=True)
+
+
+def photos_of(cfg: DictConfig) -> list[Need]:
+    """The photos, found or not."""
+    listed = [] if OmegaConf.is_missing(cfg, "photo") else _listed(plain(cfg.photo))
+    remedies = {path: "" if Path(path).is_file() else "give the path of an image file" for path in listed}
+    return [Need("the photo", path, remedy) for path, remedy in remedies.items()]
 
 
 def check_people(people: Any, photos: int) -> None:
@@ -85,7 +100,8 @@ def varied(cfg: DictConfig, run: Run, base: TextToImage, settings: dict[str, Any
         for photo, name in zip(photos, names, strict=True)
     ]
     folders = [run.path("variants") / f"{number}-{name}" for number, name in enumerate(names)]
-    return torch.cat([kept_variants(f, base.image_size, make) for f, make in zip(folders, made, strict=True)])
+    kept = torch.cat([kept_variants(f, base.image_size, make) for f, make in zip(folders, made, strict=True)])
+    return moved(kept, base.device)
 
 
 def names_of(settings: dict[str, Any]) -> list[str]:
@@ -99,16 +115,20 @@ def _listed(value: Any) -> list[str]:
 
 
 def generate(run: Run, person: Generate, photos: Tensor, settings: dict[str, Any], seeds: list[int]) -> Rows:
-    """All seeds of a prompt in one batch; images with their settings, and a contact sheet."""
-    rows = []
+    """Images with their settings, and a contact sheet; as many at once as the sampler's batch says."""
+    about = {"person": "photo", "family": "own", "photo": "photos/0.png"}
+    rows: Rows = [
+        {"file": f"images/{number:02d}-{seed}.png", "seed": seed, "prompt": prompt, **about}
+        for number, prompt in enumerate(settings["prompts"])
+        for seed in seeds
+    ]
     for number, photo in enumerate(photos):
         run.save_image(f"photos/{number}.png", to_picture(photo.cpu()), {"photo": settings["photo"][number]})
-    for number, prompt in enumerate(settings["prompts"]):
-        about = {"person": "photo", "prompt": prompt, "family": "own", "photo": "photos/0.png"}
-        for seed, image in zip(seeds, person(prompt, seeds).cpu(), strict=True):
-            rows.append({"file": f"images/{number:02d}-{seed}.png", "seed": seed, **about})
-            how = {name: settings[name] for name in ("photo", "sampler", "method")}
-            run.save_image(rows[-1]["file"], to_picture(image), {"prompt": prompt, "seed": seed, **how})
+    how = {name: settings[name] for name in ("photo", "sampler", "method")}
+    for batch in batches(rows, getattr(person, "batch", None)):
+        images = person([row["prompt"] for row in batch], [row["seed"] for row in batch]).cpu()
+        for row, image in zip(batch, images, strict=True):
+            run.save_image(row["file"], to_picture(image), {"prompt": row["prompt"], "seed": row["seed"], **how})
     pictures = [to_picture(photo.cpu()) for photo in photos] + [run.path(row["file"]) for row in rows]
     captions = ["photo"] * len(photos) + [row["prompt"] for row in rows]
     save_png(run.path("sheet.png"), contact_sheet(pictures, captions, columns=len(seeds) + 1), {"rows": len(rows)})

@@ -12,13 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from src.data.datamodule import shared_batch
+from src.devices import GIB
 from src.entry import build, plain
 from src.learning.trainer import is_follower
 from src.models.base import dtype_of
 from src.models.promptnet import PromptNet
 from src.models.sources import lacking, shell
 
-GIB = 2**30
 # activations of one photo in units of its first feature map in float32: without gradient checkpointing guessed, with
 # it measured at Stable Diffusion 2's size (2 GiB), and rounded up
 ACTIVATIONS = {False: 2400, True: 500}
@@ -59,6 +59,13 @@ def check(cfg: DictConfig, needs: Sequence[Need]) -> None:
 def check_needs(cfg: DictConfig, command: str) -> None:
     """`check` over `needs_of`: stops a command before anything is loaded."""
     check(cfg, needs_of(cfg, command))
+
+
+def show_needs(cfg: DictConfig, command: str) -> None:
+    """The table of what a command needs, and `check`."""
+    needs = needs_of(cfg, command)
+    print(f"{cfg.world.notice}\n{table(needs)}", flush=True)
+    check(cfg, needs)
 
 
 def training_needs(cfg: DictConfig) -> list[Need]:
@@ -215,9 +222,15 @@ def _memory(cfg: DictConfig, fixed: int, total: int) -> Need:
     return Need("memory", detail, remedy if fixed > here else "")
 
 
+def free_disk(runs: Path) -> int:
+    """Bytes free where this folder is, or is to be."""
+    runs = runs.absolute()
+    return shutil.disk_usage(next(folder for folder in (runs, *runs.parents) if folder.exists())).free
+
+
 def _disk(cfg: DictConfig, wanted: int) -> Need:
     runs = Path(cfg.runs).absolute()
-    free = shutil.disk_usage(next(folder for folder in (runs, *runs.parents) if folder.exists())).free
+    free = free_disk(runs)
     detail = f"{wanted / GIB:.1f} GiB for {cfg.trainer.keep} checkpoints and one in the making; {free / GIB:.1f} free"
     return Need("disk", f"{detail} in {runs}", "free some space, or set trainer.keep=1" if free < wanted else "")
 

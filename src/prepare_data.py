@@ -10,6 +10,7 @@ from src.entry import build, command, count
 from src.learning.pretrain import encode_photos
 from src.models.base import TextToImage
 from src.models.digest import encoders_digest
+from src.preflight import check, needs_of, table
 from src.studies import weights_of
 
 PARTS = ("train", "validation")
@@ -18,6 +19,11 @@ PARTS = ("train", "validation")
 @command("prepare_data")
 def main(cfg: DictConfig) -> None:
     device = begun(cfg)
+    needs = needs_of(cfg, "train")[0 if cfg.latents else 1 :]  # the first is the base, which encodes latents alone
+    if cfg.preflight_only:
+        print(table(needs), flush=True)
+        return check(cfg, needs)
+    check(cfg, needs)
     batch, threads = count(cfg, "batch"), count(cfg, "threads")
     out = Path(cfg.out).expanduser()
     taken = [out / part / "shards" for part in PARTS if cfg.shards and (out / part / "shards").exists()]

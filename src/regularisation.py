@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from src.devices import begun, described, handed_on
 from src.entry import PACKAGE, command, compose, count, plain
+from src.preflight import show
 from src.results import figures, tables
 from src.results.digests import code_digest, digest
 from src.results.levels import level
@@ -23,6 +24,8 @@ TRAINING = ["+experiment=tiny_pretrain"]  # what is continued
 def main(cfg: DictConfig) -> None:
     device = begun(cfg)
     check_penalties(plain(cfg.penalties))
+    if cfg.preflight_only:
+        return show(compose("train", [*TRAINING, f"runs={cfg.runs}"]))
     rows: list[dict[str, Any]] = []
     weights: dict[str, str] = {}
     anchors: dict[str, Rows] = {}  # of the first side, for all: one scale

@@ -35,9 +35,11 @@ class Condition:
 
 NULL = Condition("")  # the unconditional prediction
 
+# a condition for all images of a batch, or a tuple of one for each, which differ by their prompts alone
+Conditions = Condition | tuple[Condition, ...]
 # (x [B,C,h,w], t 0-dim int64, conditions) -> one eps [B,C,h,w] for each condition, in ONE batched U-Net call
-Noise = Callable[[Tensor, Tensor, Sequence[Condition]], Sequence[Tensor]]
-Terms = Sequence[tuple[Condition, float]]
+Noise = Callable[[Tensor, Tensor, Sequence[Conditions]], Sequence[Tensor]]
+Terms = Sequence[tuple[Conditions, float]]
 
 
 def guided_noise(noise: Noise, x: Tensor, t: Tensor, terms: Terms) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from src.devices import described, device_of, moved
+from src.devices import described, device_of, let_go, memory_for, moved
 from src.entry import PACKAGE, build, count, deciding, plain, portable
 from src.judging import build_judges
 from src.methods.profusion import ProFusion, Sampler
@@ -28,6 +28,18 @@ from src.tiny_world.manifest import check_manifest
 # whose code decides what is learned, and what an image and its scores are
 LEARNING = ("diffusion.py", "sampling.py", "models", "data", "learning")
 SIDE = (*LEARNING, "metrics", "methods", "studies.py", "judging.py", "results/study.py", "results/store.py")
+
+
+# what to do about memory
+TO_LEARN = "set method.finetune.gradient_checkpointing=true, offload=true, or a lower method.finetune.batch"
+TO_DRAW = "set a lower sampler.batch, such as 1, or offload=true"
+
+
+def base_of(cfg: DictConfig, device: torch.device) -> TextToImage:
+    """The text-to-image model on a device, its blocks compiled and its encoders offloaded as the command says."""
+    base: TextToImage = moved(build(cfg.base), device, offload=cfg.offload)
+    base.compiled = bool(cfg.compile)
+    return base
 
 
 def weights_of(cfg: DictConfig, *names: str) -> dict[str, str]:
@@ -67,6 +79,7 @@ class Composed:
     def __init__(self, cfg: DictConfig):
         check_logger(cfg)
         self.cfg, self.world, self.device = cfg, cfg.world, device_of(cfg.device)
+        self._parked: dict[str, Any] = {}  # on the CPU while judges are asked
         self.weights = weights_of(cfg, "base", "promptnet", "judges", "people_set")
         every = [(family, prompt) for family, prompts in plain(cfg.prompt_set).items() for prompt in prompts]
         if not every:
@@ -82,12 +95,21 @@ class Composed:
     @cached_property
     def base(self) -> TextToImage:
         """The text-to-image model."""
-        return moved(build(self.cfg.base), self.device)
+        parked = self._parked.pop("base", None)
+        return moved(parked, self.device, self.cfg.offload) if parked is not None else base_of(self.cfg, self.device)
 
     @cached_property
     def promptnet(self) -> PromptNet:
         """The pre-trained encoder, frozen."""
-        return moved(build(self.cfg.promptnet).requires_grad_(False).eval(), self.device)
+        parked = self._parked.pop("promptnet", None)
+        net = build(self.cfg.promptnet).requires_grad_(False).eval() if parked is None else parked
+        return moved(net, self.device)
+
+    def release(self) -> None:
+        """Take the generator off the GPU, for others; it is back when it is asked for."""
+        parts = [name for name in ("base", "promptnet") if name in self.__dict__ and self.device.type != "cpu"]
+        self._parked |= {name: self.__dict__.pop(name).to("cpu") for name in parts}
+        let_go(self.device)
 
     @cached_property
     def judges(self) -> dict[str, list[Any]]:
@@ -108,8 +130,10 @@ class Composed:
 
     def score(self, folder: Path) -> Rows:
         """The rows of folder/images.csv with every judge's score."""
+        self.release()
         judges, generic = self.judges, self.cfg.sampler.generic
-        return score_folder(folder, text=judges["text"], identity=judges["identity"], generic=generic)
+        with memory_for(f"judging {folder}", "choose smaller judges", self.device):
+            return score_folder(folder, text=judges["text"], identity=judges["identity"], generic=generic)
 
     def study(self) -> Study:
         """The same people, prompts and seeds for every side."""
@@ -145,17 +169,21 @@ class Composed:
 
         def meet(person: int | str) -> Generate:
             keep = learned / f"{person}.safetensors"
-            full = method(promptnet=self.promptnet, sampler=sampler)
-            if full.finetune is None:
-                return full.learn(self.base, self.photo(person))
-            with locked(keep.with_suffix(".lock"), f"person {person}"):
-                return full.learn(
-                    self.base, self.photo(person), keep=keep, variants=variants and partial(variants, person)
-                )
+            with memory_for(f"learning {person}", TO_LEARN, self.device):
+                return self._learned(method(promptnet=self.promptnet, sampler=sampler), person, keep, variants)
 
         keeps = learned if plain(cfg.method)["finetune"] else None
         tags = [self.world.name, role]
-        return study.side(name, config, meet, fresh_noise=fresh_noise, tags=tags, learned=keeps)
+        with memory_for(f"drawing for {name}", TO_DRAW, self.device):
+            return study.side(name, config, meet, fresh_noise=fresh_noise, tags=tags, learned=keeps)
+
+    def _learned(self, full: ProFusion, person: int | str, keep: Path, variants: Any) -> Generate:
+        """Somebody, learned now or known from `keep`."""
+        photos = self.photo(person)
+        if full.finetune is None:
+            return full.learn(self.base, photos)
+        with locked(keep.with_suffix(".lock"), f"person {person}"):
+            return full.learn(self.base, photos, keep=keep, variants=variants and partial(variants, person))
 
     def _variants(self, cfg: DictConfig) -> Callable[[int | str, Tensor], Tensor] | None:
         """(person, photos) -> their stored variants; None without augmentation."""
@@ -169,7 +197,7 @@ class Composed:
 
         def kept(person: int | str, photos: Tensor) -> Tensor:
             made = partial(augmented, cfg.augmentation, self.base, photos, person, self.every_prompt)
-            return kept_variants(folder / str(person), size, made)
+            return moved(kept_variants(folder / str(person), size, made), self.device)
 
         return kept
 
@@ -230,12 +258,18 @@ def _copied(photos: Tensor) -> Generate:
 
 
 def _drawn(draw: Callable[..., Tensor], person: Any) -> Generate:
-    return lambda prompt, seeds: torch.stack([draw(person=person, prompt=prompt, seed=seed) for seed in seeds])
+    def each(prompt: str | Sequence[str], seeds: Sequence[int]) -> Tensor:
+        prompts = [prompt] * len(seeds) if isinstance(prompt, str) else prompt
+        return torch.stack(
+            [draw(person=person, prompt=own, seed=seed) for own, seed in zip(prompts, seeds, strict=True)]
+        )
+
+    return each
 
 
 def _through_vae(base: TextToImage, generate: Generate) -> Generate:
     @torch.no_grad()
-    def decoded(prompt: str, seeds: Sequence[int]) -> Tensor:
+    def decoded(prompt: str | Sequence[str], seeds: Sequence[int]) -> Tensor:
         return base.decode(base.encode(moved(generate(prompt, seeds), base.device)))
 
     return decoded

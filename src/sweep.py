@@ -5,9 +5,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.devices import begun, described
+from src.demands import ready
+from src.devices import described
 from src.entry import PACKAGE, command, deciding, plain, portable
-from src.preflight import check_needs
 from src.results import figures, tables
 from src.results.digests import code_digest, digest
 from src.results.levels import level
@@ -19,8 +19,9 @@ from src.studies import Composed, changed
 
 @command("sweep")
 def main(cfg: DictConfig) -> None:
-    device = begun(cfg)
-    check_needs(cfg, "ablate")
+    device = ready(cfg, "ablate")
+    if device is None:
+        return
     composed = Composed(cfg)
     places = list(places_of(cfg))
     composed.check(*(place for _, _, place in places))

@@ -6,9 +6,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.devices import begun, described
+from src.demands import ready
+from src.devices import described
 from src.entry import PACKAGE, command, deciding, plain, portable
-from src.preflight import check_needs
 from src.results import tables
 from src.results.digests import code_digest, digest
 from src.results.runs import open_run
@@ -20,8 +20,9 @@ from src.studies import Composed, changed
 
 @command("tune")
 def main(cfg: DictConfig) -> None:
-    device = begun(cfg)
-    check_needs(cfg, "ablate")
+    device = ready(cfg, "ablate")
+    if device is None:
+        return
     composed = Composed(cfg)
     variants = {_named(change): changed(cfg, change) for change in combinations(plain(cfg.grid))}
     composed.check(*variants.values())

@@ -91,3 +91,15 @@ def test_what_would_wait_is_seen():
         assert watch.waits == []
         torch.zeros(3).to(META)
     assert watch.waits == [(3,)]
+
+
+def test_what_a_validation_has_sent_serves_a_training(tiny_base):
+    base = copy.deepcopy(tiny_base)
+    base.prediction_type = "v_prediction"
+    pseudo, x = torch.zeros(1, 1, 32, requires_grad=True), torch.zeros(1, *base.latent_shape)
+    for mode in (torch.inference_mode(), torch.enable_grad()):
+        with mode:
+            text = base.text(["a photo of S* in the snow"], pseudo, gamma=0.5)
+            loss = base.predict_noise(x, torch.tensor([3]), text).square().mean()
+    loss.backward()
+    assert pseudo.grad.abs().max() > 0

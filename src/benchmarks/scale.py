@@ -68,8 +68,8 @@ def training_flops(module: PretrainPromptNet, cached: bool, device: torch.device
 
     Before gradient checkpointing is switched on.
     """
-    items = training_items(module.base, 1, cached, device)
-    batch = {name: value[None].to(device) for name, value in items[0].items()}
+    photos = random_photos(module.base, 1, device)
+    batch = encode_photos(module.base, photos) if cached else {"image": photos}
     draws = draws_for(module.base, 0, 0, range(1), low_third=1 / 3, device=device)
     module.to(device).train()
     with torch.autocast(device.type, torch.bfloat16):

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from src.files import write_atomic
-from src.models.base import HALF, TextToImage
+from src.models.base import HALF, TextToImage, compile_blocks
 from src.models.personal import attention_projections
 from src.models.promptnet import PromptNet
 
@@ -116,14 +116,17 @@ class Tuned:
     @torch.no_grad()
     def in_use(self) -> tuple[TextToImage, PromptNet]:
         """Base and PromptNet to draw with: all in the base's precision, sharing what they can."""
-        dtype = self.base.unet.dtype
-        if dtype not in HALF:
-            return self.base, self.promptnet
+        dtype, base, promptnet = self.base.unet.dtype, self.base, self.promptnet
 
         def half(value: Tensor) -> Tensor:
             return value.to(dtype)
 
-        return _with_projections(self.base, half), _remade(self.promptnet, self.promptnet.parameters(), half)
+        if dtype in HALF:
+            base, promptnet = _with_projections(base, half), _remade(promptnet, promptnet.parameters(), half)
+        if base.compiled:
+            compile_blocks(base.unet)
+            compile_blocks(promptnet)
+        return base, promptnet
 
 
 def untuned(base: TextToImage, promptnet: PromptNet) -> Tuned:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from src.diffusion import Schedule
-from src.sampling import NULL, Condition, Noise, Terms, guided_noise
+from src.sampling import NULL, Condition, Conditions, Noise, Terms, guided_noise
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Call:
 
     x_t: Tensor
     t: int
-    eps: dict[Condition, Tensor]
+    eps: dict[Conditions, Tensor]
 
     def guided(self, terms: Terms) -> Tensor:
         """eps [B, C, h, w] under composed guidance; KeyError for a condition that was not asked for."""
@@ -41,7 +41,7 @@ class Recorder:
     noise: Noise
     calls: list[Call] = field(default_factory=list)
 
-    def __call__(self, x: Tensor, t: Tensor, conditions: Sequence[Condition]) -> Sequence[Tensor]:
+    def __call__(self, x: Tensor, t: Tensor, conditions: Sequence[Conditions]) -> Sequence[Tensor]:
         answers = self.noise(x, t, conditions)
         self.calls.append(Call(x, int(t), dict(zip(conditions, answers, strict=True))))
         return answers

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from src.models.base import TextToImage
 
-# (a prompt with S*, seeds) -> images [len(seeds), 3, H, W] in [-1, 1]; an image depends on its own seed alone
-Generate = Callable[[str, Sequence[int]], Tensor]
+# (a prompt with S*, or one for each seed; seeds) -> images [len(seeds), 3, H, W] in [-1, 1]; an image depends on its
+# own prompt and seed alone
+Generate = Callable[[str | Sequence[str], Sequence[int]], Tensor]
 
 
 class Method(Protocol):

@@ -15,9 +15,9 @@ from src.models.base import TextToImage
 from src.models.personal import PersonalNoise
 from src.models.promptnet import PromptNet
 from src.models.prompts import PLACEHOLDER, check_prompt, generic_prompt
-from src.sampling import Condition, fusion_sample, seeded_randn_like
+from src.sampling import Condition, Conditions, fusion_sample, seeded_randn_like
 
-Terms = list[tuple[Condition, float]]
+Terms = list[tuple[Conditions, float]]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Sampler:
     `blend`. `joint` guides the fusion stage, `separate` the refinement stage.
     opening, opening_share: rows that guide the first share of the steps alone, without fusion (switching samplers).
     guidance: the weights of the fusion stage, of the joint prompt and of the text alone.
+    batch: images at once, whatever their prompts, which no image depends on; None: all that are asked for at once.
     steps: DDIM steps. fusion_steps: the paper's m. fusion_eta: its r, in [0, 1]. eta: DDIM's, in [0, 1].
     """
 
@@ -44,13 +45,14 @@ class Sampler:
     generic: str = "a person"
     opening: Sequence[Mapping[str, Any]] = ()
     opening_share: float = 0.0
+    batch: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("fusion_eta", "eta", "gamma", "opening_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"sampler.{name} ({getattr(self, name)}) must be in [0, 1]")
-        for name, least in (("steps", 1), ("fusion_steps", 0)):
-            if getattr(self, name) < least:
+        for name, least in (("steps", 1), ("fusion_steps", 0), ("batch", 1)):
+            if getattr(self, name) is not None and getattr(self, name) < least:
                 raise ValueError(f"sampler.{name} ({getattr(self, name)}) must be at least {least}")
         unknown = set(self.guidance) - {"fusion", "joint", "text"}
         if unknown:
@@ -84,6 +86,13 @@ class Sampler:
         return [(condition, weight) for condition, weight in terms if weight]
 
 
+def by_row(terms: Sequence[Terms]) -> Terms:
+    """The terms of every image of a batch -> terms whose conditions say what each row is under; alike in length."""
+    if all(each == terms[0] for each in terms):
+        return terms[0]
+    return [(tuple(c for c, _ in column), column[0][1]) for column in zip(*terms, strict=True)]
+
+
 def check_shares(shares: Sequence[float] | None, photos: int) -> None:
     """ValueError unless there is one weight for each photo, none below 0, and not all of them 0."""
     if shares is not None and (len(shares) != photos or min(shares) < 0 or sum(shares) <= 0):
@@ -105,19 +114,35 @@ class Personal:
         """U-Net evaluations an image, so far."""
         return self.noise.unet_evaluations
 
+    @property
+    def batch(self) -> int | None:
+        """How many images are drawn at once; None: all that are asked for."""
+        return self.sampler.batch
+
     @torch.no_grad()
-    def __call__(self, prompt: str, seeds: Sequence[int]) -> Tensor:
-        check_prompt(prompt, self.base.tokenizer, self.base.known_words, self.noise.promptnet.num_pseudo_tokens)
+    def __call__(self, prompt: str | Sequence[str], seeds: Sequence[int]) -> Tensor:
+        prompts = [prompt] * len(seeds) if isinstance(prompt, str) else list(prompt)
+        for each in dict.fromkeys(prompts):
+            check_prompt(each, self.base.tokenizer, self.base.known_words, self.noise.promptnet.num_pseudo_tokens)
+        size = self.batch or len(seeds)
+        return torch.cat([self._draw(prompts[k : k + size], seeds[k : k + size]) for k in range(0, len(seeds), size)])
+
+    def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
+        """Images [B, 3, H, W] of B prompts and seeds, in one batch."""
         self.noise.unet_evaluations = 0
         randn_like = seeded_randn_like(seeds)
         x = randn_like(torch.empty(len(seeds), *self.base.latent_shape, device=self.base.device))
-        return self.base.decode(self._sample(x, prompt, randn_like))
+        return self.base.decode(self._sample(x, prompts, randn_like))
 
-    def _sample(self, x: Tensor, prompt: str, randn_like: RandnLike) -> Tensor:
+    def _terms(self, rows: Sequence[Mapping[str, Any]], prompts: Sequence[str], shares: Sequence[float]) -> Terms:
+        terms = {prompt: self.sampler.terms(rows, prompt, shares) for prompt in dict.fromkeys(prompts)}
+        return by_row([terms[prompt] for prompt in prompts])
+
+    def _sample(self, x: Tensor, prompts: Sequence[str], randn_like: RandnLike) -> Tensor:
         """Noise [B, C, h, w] -> latents: the opening steps, if there are any, then the others."""
         sampler, shares = self.sampler, self.shares
         opening, rest = self.base.schedule(sampler.steps).split(round(sampler.opening_share * sampler.steps))
-        joint = sampler.terms(sampler.joint, prompt, [share / sum(shares) for share in shares])
+        joint = self._terms(sampler.joint, prompts, [share / sum(shares) for share in shares])
         for schedule, rows, fusion_steps in (
             (opening, sampler.opening, 0),
             (rest, sampler.separate, sampler.fusion_steps),
@@ -127,7 +152,7 @@ class Personal:
                 x,
                 schedule,
                 joint=joint,
-                separate=sampler.terms(rows, prompt, shares),
+                separate=self._terms(rows, prompts, shares),
                 fusion_steps=fusion_steps,
                 fusion_eta=sampler.fusion_eta,
                 eta=sampler.eta,

@@ -127,6 +127,7 @@ class Identity:
     def preprocess(self, images: Tensor) -> np.ndarray:
         """images [B, 3, H, W], in [-1, 1] or uint8 -> the net's input."""
         side = self.recogniser.input_size[0]
+        images = images.cpu()  # where ONNX Runtime looks
         values = images.float() if images.dtype == torch.uint8 else (images.float().clamp(-1, 1) + 1) * 127.5
         if values.shape[-2:] != (side, side):
             values = F.interpolate(values, (side, side), mode="bilinear", antialias=True, align_corners=False)

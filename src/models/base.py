@@ -1,8 +1,8 @@
 """The frozen base text-to-image model, adapted once: images, latents, vision tokens, text and noise."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,8 @@ class TextToImage(nn.Module):
         self.known_words = None if known_words is None else frozenset(known_words)
         self.noise_levels = Schedule(self.alpha_bar, (), self.final_alpha_bar)  # for add_noise in training
         self.recorded = False  # True: samplers on an NVIDIA GPU replay their calls (src.models.recording)
+        self.offloaded = False  # True: what is asked now and then is on the CPU meanwhile
+        self.compiled = False  # True: whoever draws with it compiles its blocks
         self.requires_grad_(False).eval()
 
     @property
@@ -78,6 +80,24 @@ class TextToImage(nn.Module):
     def device(self) -> torch.device:
         """Where the U-Net is, and what it is given must be."""
         return self.unet.device
+
+    def offload(self) -> None:
+        """From here on autoencoder and image encoder are on the CPU, but while they are asked."""
+        self.offloaded = True
+        parts: list[nn.Module] = [self.vae, self.image_encoder]
+        for part in parts:
+            part.to("cpu")
+
+    @contextmanager
+    def visiting(self, part: nn.Module) -> Iterator[None]:
+        """While open, a part that is offloaded is where the U-Net is."""
+        if self.offloaded:
+            part.to(self.device)
+        try:
+            yield
+        finally:
+            if self.offloaded:
+                part.to("cpu")
 
     @property
     def image_size(self) -> int:
@@ -96,7 +116,8 @@ class TextToImage(nn.Module):
 
     def posterior(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation [B, C, h, w] of the scaled latents of images [B, 3, H, W], [-1, 1]."""
-        distribution = self.vae.encode(image.to(self.vae.dtype)).latent_dist
+        with self.visiting(self.vae), _native(self.vae):
+            distribution = self.vae.encode(image.to(self.vae.dtype)).latent_dist
         scale = self.vae.config.scaling_factor
         return _wide(distribution.mean) * scale, _wide(distribution.std) * scale
 
@@ -108,7 +129,8 @@ class TextToImage(nn.Module):
     def decode(self, latents: Tensor) -> Tensor:
         """Images [B, 3, H, W], clamped to [-1, 1], of scaled latents [B, C, h, w]."""
         scaled = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
-        return _wide(self.vae.decode(scaled).sample).clamp(-1, 1)
+        with self.visiting(self.vae):
+            return _wide(self.vae.decode(scaled).sample).clamp(-1, 1)
 
     def see(self, image: Tensor) -> Tensor:
         """All tokens [B, N, Dv] of the image encoder before its last norm; image [B, 3, H, W] in [-1, 1]."""
@@ -117,7 +139,8 @@ class TextToImage(nn.Module):
             image = F.interpolate(image, (size, size), mode="bicubic", align_corners=False, antialias=True)
         mean, std = (torch.tensor(value).to(image, non_blocking=True).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
         pixels = ((image + 1) / 2 - mean) / std
-        return _wide(self.image_encoder(pixels.to(self.image_encoder.dtype)).last_hidden_state)
+        with self.visiting(self.image_encoder), _native(self.image_encoder):
+            return _wide(self.image_encoder(pixels.to(self.image_encoder.dtype)).last_hidden_state)
 
     def text(
         self,
@@ -127,7 +150,9 @@ class TextToImage(nn.Module):
         pad: bool = True,
     ) -> Tensor:
         """The text state [B, L, D]; see src.models.prompts.encode."""
-        return _wide(prompts_module.encode(self.text_encoder, self.tokenizer, prompts, pseudo, gamma, pad))
+        with _native(self.text_encoder):
+            state = prompts_module.encode(self.text_encoder, self.tokenizer, prompts, pseudo, gamma, pad)
+        return _wide(state)
 
     def predict_noise(self, x_t: Tensor, t: int | Tensor, text: Tensor, mask: Tensor | None = None) -> Tensor:
         """eps [B, C, h, w] in x_t under a text state [B, L, D]; a velocity prediction is converted.
@@ -136,7 +161,7 @@ class TextToImage(nn.Module):
         """
         dtype = self.unet.dtype
         seen, text = x_t.to(dtype), text.to(dtype)
-        with autocast_of(self.unet) if self._is_mixed() else nullcontext():
+        with autocast_of(self.unet) if self._is_mixed() else _native(self.unet):
             prediction = _wide(self.unet(seen, t, encoder_hidden_states=text, encoder_attention_mask=mask).sample)
         if self.prediction_type == "epsilon":
             return prediction
@@ -146,6 +171,25 @@ class TextToImage(nn.Module):
         """Whether a half U-Net has projections that were trained, and so are in float32."""
         attention = next((each for each in self.unet.modules() if isinstance(each, Attention)), None)
         return attention is not None and attention.to_q.weight.dtype != self.unet.dtype
+
+
+def _native(part: Any) -> AbstractContextManager[Any]:
+    """No autocast around a part that is half itself: it would take every norm to float32, and what follows back."""
+    if part.dtype not in HALF or part.device.type == "meta":
+        return nullcontext()
+    return torch.autocast(part.device.type, enabled=False)
+
+
+def compile_blocks(net: nn.Module) -> None:
+    """Compile a network's transformer blocks when they are first run, once for all of one width (regional), whatever
+    the batch.
+
+    A full compilation would take minutes for each person, whose network is another object.
+    """
+    torch._dynamo.config.recompile_limit = 64  # blocks of several widths, in U-Net and PromptNet
+    for block in net.modules():
+        if type(block).__name__ in UNet2DConditionModel._repeated_blocks and block._compiled_call_impl is None:
+            block.compile(fullgraph=True, dynamic=True)
 
 
 def autocast_of(unet: UNet2DConditionModel) -> AbstractContextManager[Any]:

@@ -23,13 +23,15 @@ class _Steps(DDIMScheduler):
 class Inpainter:
     """(images, masks, prompts, seeds) -> images; see `__call__`. steps: DDIM steps; guidance: weight of the prompt."""
 
-    def __init__(self, pipeline: StableDiffusionInpaintPipeline, *, steps: int = 20, guidance: float = 7.0):
+    def __init__(
+        self, base: TextToImage, pipeline: StableDiffusionInpaintPipeline, *, steps: int = 20, guidance: float = 7.0
+    ):
         pipeline.set_progress_bar_config(disable=True)
         pipeline.image_processor.register_to_config(
             do_normalize=False
         )  # else it looks at values, which waits for a GPU
         pipeline.scheduler = _Steps.from_config(pipeline.scheduler.config)
-        self.pipeline, self.steps, self.guidance = pipeline, steps, guidance
+        self.base, self.pipeline, self.steps, self.guidance = base, pipeline, steps, guidance
 
     @torch.no_grad()
     def __call__(self, images: Tensor, masks: Tensor, prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
@@ -39,7 +41,14 @@ class Inpainter:
         are kept or painted with their neighbours. What is kept passes the autoencoder.
         """
         generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
-        painted = self.pipeline(
+        with self.base.visiting(self.base.vae):
+            painted = self._painted(images, masks, prompts, generators)
+        return painted.float() * 2 - 1
+
+    def _painted(
+        self, images: Tensor, masks: Tensor, prompts: Sequence[str], generators: Sequence[torch.Generator]
+    ) -> Tensor:
+        return self.pipeline(
             prompt=list(prompts),
             image=images,
             mask_image=masks,
@@ -48,10 +57,9 @@ class Inpainter:
             strength=1.0,
             num_inference_steps=self.steps,
             guidance_scale=self.guidance,
-            generator=generators,
+            generator=list(generators),
             output_type="pt",
         ).images
-        return painted.float() * 2 - 1
 
 
 def inpainter_of(base: TextToImage, *, steps: int = 20, guidance: float = 7.0) -> Inpainter:
@@ -64,7 +72,7 @@ def inpainter_of(base: TextToImage, *, steps: int = 20, guidance: float = 7.0) -
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    return Inpainter(pipeline, steps=steps, guidance=guidance)
+    return Inpainter(base, pipeline, steps=steps, guidance=guidance)
 
 
 def load_inpainter(
@@ -80,4 +88,4 @@ def load_inpainter(
         str(folder_or_hub_id), use_safetensors=True, safety_checker=None, requires_safety_checker=False
     )
     pipeline.to(base.device, base.unet.dtype)
-    return Inpainter(pipeline, steps=steps, guidance=guidance)
+    return Inpainter(base, pipeline, steps=steps, guidance=guidance)

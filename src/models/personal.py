@@ -11,7 +11,7 @@ from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 from src.models.prompts import generic_prompt
 from src.models.recording import Recording
-from src.sampling import Condition
+from src.sampling import Condition, Conditions
 
 RECORDINGS = 6  # kept at a time: those of one prompt, and of the last batch, which is smaller
 
@@ -38,7 +38,8 @@ class PersonalNoise:
         self.unet_evaluations = 0
         self._recorded: dict[Any, Recording] = {}
 
-    def __call__(self, x: Tensor, t: Tensor, conditions: Sequence[Condition]) -> Sequence[Tensor]:
+    def __call__(self, x: Tensor, t: Tensor, conditions: Sequence[Conditions]) -> Sequence[Tensor]:
+        """conditions: each of one kind for all rows of x, or one for each row, alike in all but their prompts."""
         self.unet_evaluations += len(conditions)
         if not self.base.recorded:
             return self._predict(x, t, conditions).chunk(len(conditions))
@@ -49,12 +50,12 @@ class PersonalNoise:
             self._recorded[asked] = Recording(lambda x, t: self._predict(x, t, conditions), (x, t))
         return self._recorded[asked](x, t).chunk(len(conditions))
 
-    def _predict(self, x: Tensor, t: Tensor, conditions: Sequence[Condition]) -> Tensor:
+    def _predict(self, x: Tensor, t: Tensor, conditions: Sequence[Conditions]) -> Tensor:
         """eps of all conditions [N * B, C, h, w]."""
-        pseudo = {
-            photo: self._pseudo(x, t, photo) for photo in sorted({c.photo for c in conditions if c.photo is not None})
-        }
-        texts = [self._text(condition, pseudo, len(x)) for condition in conditions]
+        rows = [[c] * len(x) if isinstance(c, Condition) else list(c) for c in conditions]
+        photos = sorted({own[0].photo for own in rows if own[0].photo is not None})
+        pseudo = {photo: self._pseudo(x, t, photo) for photo in photos}
+        texts = [self._text(own, pseudo) for own in rows]
         return self.base.predict_noise(x.repeat(len(conditions), 1, 1, 1), t, torch.cat(texts))
 
     def _pseudo(self, x: Tensor, t: Tensor, photo: int) -> Tensor:
@@ -64,17 +65,23 @@ class PersonalNoise:
         seen = x if self.promptnet.config["with_noise"] else x_ref
         return self.promptnet(seen, t, x_ref, self.vision[photo].expand(batch, -1, -1))
 
-    def _text(self, condition: Condition, pseudo: dict[int, Tensor], batch: int) -> Tensor:
+    def _text(self, rows: Sequence[Condition], pseudo: dict[int, Tensor]) -> Tensor:
+        """The text state [B, L, D] of B conditions that differ by their prompts alone."""
+        condition, prompts = rows[0], [each.prompt for each in rows]
         if condition.photo is None:
-            return self._plain(condition.prompt).expand(batch, -1, -1)
+            return self._plain(prompts)
         own = pseudo[condition.photo]
         if condition.blend == "position":
-            return self.base.text([condition.prompt] * batch, own, gamma=condition.gamma)
-        joint = self.base.text([condition.prompt] * batch, own)
-        generic = self._plain(generic_prompt(condition.prompt, self.generic))
-        return torch.lerp(generic.expand_as(joint), joint, condition.gamma)
+            return self.base.text(prompts, own, gamma=condition.gamma)
+        joint = self.base.text(prompts, own)
+        generic = self._plain([generic_prompt(prompt, self.generic) for prompt in prompts])
+        return torch.lerp(generic, joint, condition.gamma)
 
-    def _plain(self, prompt: str) -> Tensor:
-        if prompt not in self.plain:
-            self.plain[prompt] = self.base.text([prompt])
-        return self.plain[prompt]
+    def _plain(self, prompts: Sequence[str]) -> Tensor:
+        """Text states [B, L, D] without S*."""
+        for prompt in dict.fromkeys(prompts):
+            if prompt not in self.plain:
+                self.plain[prompt] = self.base.text([prompt])
+        if len(set(prompts)) == 1:
+            return self.plain[prompts[0]].expand(len(prompts), -1, -1)
+        return torch.cat([self.plain[prompt] for prompt in prompts])

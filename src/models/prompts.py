@@ -45,41 +45,15 @@ def encode(
         pseudo = pseudo.expand(len(prompts), -1, -1)
     elif any(PLACEHOLDER in prompt for prompt in prompts):
         raise ValueError(f"prompts ({prompts}) hold {PLACEHOLDER}: pass the pseudo-word that it stands for")
+    tokens = 1 if pseudo is None else pseudo.shape[1]
     text_model = _text_model(text_encoder)
-    ids, chosen, positions = _placed(
-        tuple(prompts),
-        tokenizer,
-        _max_length(text_encoder, tokenizer),
-        1 if pseudo is None else pseudo.shape[1],
-        pad,
-        text_model.embeddings.token_embedding.weight.device,
-    )
+    device = text_model.embeddings.token_embedding.weight.device
+    ids, source, first = _placed(tuple(prompts), tokenizer, _max_length(text_encoder, tokenizer), tokens, pad, device)
     if pseudo is None:
         return _text_state(text_encoder, ids)
-    with _inserted(text_model, pseudo, positions, replaced=1 if pad else pseudo.shape[1]):
+    with _inserted(text_model, pseudo, source):
         state = _text_state(text_encoder, ids)
-    if isinstance(gamma, int | float) and gamma == 1:
-        return state
-    gammas = gamma.to(state).reshape(-1, 1, 1) if isinstance(gamma, Tensor) else gamma
-    return torch.where(chosen, state * gammas, state)
-
-
-@lru_cache(maxsize=256)  # a sampler asks for the same few at every step, and nothing is to be sent to a GPU for them
-def _placed(
-    prompts: tuple[str, ...],
-    tokenizer: CLIPTokenizer,
-    max_length: int,
-    tokens: int,
-    pad: bool,
-    device: torch.device,
-) -> tuple[Tensor, Tensor, list[int | None]]:
-    """ids [B, L] and where S* begins [B, L, 1], bool, both on the device; its position in each prompt, or None."""
-    ids, positions = _token_ids(prompts, tokenizer, max_length, tokens, pad)
-    chosen = torch.zeros(*ids.shape, 1, dtype=torch.bool)
-    for row, position in enumerate(positions):
-        if position is not None:
-            chosen[row, position] = True
-    return ids.to(device), chosen.to(device), positions
+    return _influenced(state, first, gamma)
 
 
 def _text_model(text_encoder: TextEncoder) -> CLIPTextModel:
@@ -97,6 +71,29 @@ def _text_state(text_encoder: TextEncoder, ids: Tensor) -> Tensor:
 
 def _max_length(text_encoder: TextEncoder, tokenizer: CLIPTokenizer) -> int:
     return min(tokenizer.model_max_length, _text_model(text_encoder).config.max_position_embeddings)
+
+
+@lru_cache(maxsize=256)
+def _placed(
+    prompts: tuple[str, ...],
+    tokenizer: CLIPTokenizer,
+    max_length: int,
+    tokens: int,
+    pad: bool,
+    device: torch.device,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """ids [B, L]; where each position's embedding comes from [B, L], from L on the pseudo-tokens; where S* begins, bool
+    [B, L, 1]. Kept, for a sampler asks for the same at every step, and copies would hold it up."""
+    ids, positions = _token_ids(prompts, tokenizer, max_length, tokens, pad)
+    length, replaced = ids.shape[1], 1 if pad else tokens
+    source, first = torch.arange(length).repeat(len(ids), 1), torch.zeros(*ids.shape, 1, dtype=torch.bool)
+    for row, position in enumerate(positions):
+        if position is not None:
+            own = [*range(position), *range(length, length + tokens), *range(position + replaced, length)]
+            source[row] = torch.tensor(own[:length])
+            first[row, position] = True
+    with torch.inference_mode(False):  # what a validation leaves here is to serve a training, too
+        return ids.to(device, copy=True), source.to(device, copy=True), first.to(device, copy=True)
 
 
 def _token_ids(
@@ -129,22 +126,27 @@ def _split(prompt: str, tokenizer: CLIPTokenizer) -> tuple[list[int], list[int] 
 
 
 @contextmanager
-def _inserted(text_model: CLIPTextModel, pseudo: Tensor, positions: Sequence[int | None], replaced: int):
-    """While open, the embeddings' output holds pseudo [B, K, D] in place of `replaced` tokens."""
+def _inserted(text_model: CLIPTextModel, pseudo: Tensor, source: Tensor):
+    """While open, the embeddings' output holds pseudo [B, K, D] where `source` says so."""
 
     def insert(module: nn.Module, args: Any, embedded: Tensor) -> Tensor:  # [B, L, D] -> [B, L, D]
-        rows = []
-        for row, own, position in zip(embedded, pseudo.to(embedded), positions, strict=True):
-            if position is not None:
-                row = torch.cat([row[:position], own, row[position + replaced :]])[: len(row)]
-            rows.append(row)
-        return torch.stack(rows)
+        both = torch.cat([embedded, pseudo.to(embedded)], dim=1)
+        return both.gather(1, source[..., None].expand(-1, -1, both.shape[-1]))
 
     handle = text_model.embeddings.register_forward_hook(insert)
     try:
         yield
     finally:
         handle.remove()
+
+
+def _influenced(state: Tensor, first: Tensor, gamma: float | Tensor) -> Tensor:
+    """The state [B, L, D] with gamma, a number or [B], as its factor at the position of S*."""
+    if isinstance(gamma, Tensor):
+        gamma = gamma.to(state).reshape(-1, 1, 1)
+    elif gamma == 1:
+        return state
+    return torch.where(first, state * gamma, state)
 
 
 def placeholder_position(prompt: str, tokenizer: CLIPTokenizer) -> int:

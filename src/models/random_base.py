@@ -15,6 +15,7 @@ from src.models.base import TextToImage, dtype_of
 
 MERGES = "bpe_simple_vocab_16e6.txt.gz"  # CLIP's byte-pair merges, as open_clip ships them
 VOCABULARY = 49_408
+LENGTH = 77
 Config = Mapping[str, Any]
 
 
@@ -29,11 +30,13 @@ def random_base(
     dtype: str = "float32",
     seed: int = 0,
     device: str = "cpu",
+    tokenizer: str | None = None,
 ) -> TextToImage:
-    """A base from the configurations of its parts, as diffusers and transformers name them; CLIP's own tokenizer.
+    """A base from the configurations of its parts, as diffusers and transformers name them.
 
     dtype: as of src.models.base.load_base. device: where the weights are drawn, which a GPU does in a second; its
     numbers are others. The global generators are left as they are.
+    tokenizer: a folder of another CLIPTokenizer than CLIP's own, for 77 tokens, where open_clip is not installed.
     """
     configs = {"unet": unet, "vae": vae, "text_encoder": text_encoder, "image_encoder": image_encoder}
     steps = DDIMScheduler(**scheduler)
@@ -45,7 +48,9 @@ def random_base(
             }
     return TextToImage(
         **parts,
-        tokenizer=clip_tokenizer(pad_token),
+        tokenizer=CLIPTokenizer.from_pretrained(tokenizer, model_max_length=LENGTH)
+        if tokenizer
+        else clip_tokenizer(pad_token),
         alpha_bar=steps.alphas_cumprod,
         prediction_type=steps.config.prediction_type,
         final_alpha_bar=float(steps.final_alpha_cumprod),
@@ -74,7 +79,7 @@ def clip_tokenizer(pad_token: str) -> CLIPTokenizer:
     merges: Any = [tuple(line.split()) for line in lines[1 : VOCABULARY - 2 * len(letters) - 1]]
     pieces = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)]
     vocab = {piece: number for number, piece in enumerate([*pieces, "<|startoftext|>", "<|endoftext|>"])}
-    return CLIPTokenizer(vocab=vocab, merges=merges, pad_token=pad_token, model_max_length=77)
+    return CLIPTokenizer(vocab=vocab, merges=merges, pad_token=pad_token, model_max_length=LENGTH)
 
 
 def _byte_letters() -> list[str]:

@@ -14,7 +14,8 @@ from src.results.digests import digest
 from src.results.runs import Run, open_run
 from src.results.store import to_picture, write_csv
 
-Generate = Callable[[str, Sequence[int]], Tensor]  # (prompt, seeds) -> images [N, 3, H, W] in [-1, 1]
+# (a prompt, or one for each seed; seeds) -> images [N, 3, H, W] in [-1, 1]
+Generate = Callable[[str | Sequence[str], Sequence[int]], Tensor]
 Rows = list[dict[str, Any]]
 
 
@@ -89,17 +90,16 @@ class Study:
         write_csv(run.path("images.csv"), rows)
 
     def _draw(self, run: Run, generate: Generate, rows: Rows, fresh_noise: int, bar: Any) -> None:
-        """All seeds of a prompt in one batch."""
-        for _, prompt in self.prompts:
-            batch = [row for row in rows if row["prompt"] == prompt]
-            if not batch:
-                continue
-            seeds = [noise_seed(row["person"], prompt, row["seed"] + fresh_noise) for row in batch]
-            images = generate(prompt, seeds).cpu()
+        """As many images at once as the generator draws."""
+        for batch in batches(rows, getattr(generate, "batch", None)):
+            seeds = [noise_seed(row["person"], row["prompt"], row["seed"] + fresh_noise) for row in batch]
+            prompts = [row["prompt"] for row in batch]
+            images = generate(prompts, seeds).cpu()
             for row, image, seed in zip(batch, images, seeds, strict=True):
                 run.save_image(row["file"], to_picture(image), {**row, "noise_seed": seed})
             evaluations = getattr(generate, "unet_evaluations", None)
-            run.log({"person": str(batch[0]["person"]), "prompt": prompt, "unet_evaluations": evaluations})
+            for prompt in dict.fromkeys(prompts):
+                run.log({"person": str(batch[0]["person"]), "prompt": prompt, "unet_evaluations": evaluations})
             bar.update(len(batch))
 
     def _rows(self) -> Rows:
@@ -116,6 +116,13 @@ class Study:
             for number, (family, prompt) in enumerate(self.prompts)
             for seed in self.seeds
         ]
+
+
+def batches(rows: Rows, size: int | None) -> list[Rows]:
+    """Rows with a prompt each, so many at once; None: all seeds of a prompt."""
+    if size is not None:
+        return [rows[k : k + size] for k in range(0, len(rows), size)]
+    return [[row for row in rows if row["prompt"] == prompt] for prompt in dict.fromkeys(r["prompt"] for r in rows)]
 
 
 def _evaluations(run: Run) -> dict[str, Any]:

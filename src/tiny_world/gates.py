@@ -54,7 +54,7 @@ class _World:
         """Reference photos [P, 3, 64, 64] that show nothing of what gates 4 and 5 say, and their tokens [P, 1, D]."""
         prompts = [*JOINT, *(f"{PROMPT} {words}" for words in WORDS)]
         chosen = SPLITS["validation"][8000 : 8000 + self.people]
-        photos = torch.cat([tiny_people.reference(person, prompts) for person in chosen])
+        photos = torch.cat([tiny_people.reference(person, prompts) for person in chosen]).to(self.base.device)
         return photos, torch.cat([optimise_token(self.base, p[None], seed=i) for i, p in enumerate(photos)])
 
 

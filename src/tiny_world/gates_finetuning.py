@@ -62,7 +62,7 @@ def finetuning_gate(
     wanted = {**grid, used: len(people)}
     before = []
     for number, person in enumerate(people):
-        photo = tiny_people.reference(person, ())
+        photo = tiny_people.reference(person, ()).to(base.device)
         before.append(identity_scores(base, promptnet, judges, photo, steps=steps, guidance=guidance))
         for (lr, length), count in wanted.items():
             if number < count:

@@ -33,7 +33,7 @@ def through_vae(base: TextToImage) -> Through:
 
     @torch.no_grad()
     def through(images: Tensor) -> Tensor:
-        return torch.cat([base.decode(base.encode(part)) for part in images.split(64)])
+        return torch.cat([base.decode(base.encode(part.to(base.device))).to(images) for part in images.split(64)])
 
     return through
 

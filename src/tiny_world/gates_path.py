@@ -69,7 +69,7 @@ def _along(
     sampling: Mapping[str, Any],
 ) -> dict[int, dict[str, float]]:
     """Steps -> effect and identity of one person; 0 steps: PromptNet alone."""
-    photo = tiny_people.reference(person, [f"{PROMPT} {words}" for words in WORDS]).to(next(base.parameters()).device)
+    photo = tiny_people.reference(person, [f"{PROMPT} {words}" for words in WORDS]).to(base.device)
     x_t, t = noisy(base, photo, draws, person)
     before = torch.tensor(word_effects(base, x_t, t, generic_prompt(PROMPT, GENERIC), WORDS))
     rows = {}

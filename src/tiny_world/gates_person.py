@@ -37,9 +37,9 @@ def third_losses(
     """
     generator = torch.Generator().manual_seed(1_000_003 + 3 * seed + third)
     total = len(base.alpha_bar)
-    t = torch.randint(third * total // 3, (third + 1) * total // 3, (draws,), generator=generator)
+    t = torch.randint(third * total // 3, (third + 1) * total // 3, (draws,), generator=generator).to(photo.device)
     x_0 = base.encode(photo).expand(draws, -1, -1, -1)
-    eps = torch.randn(x_0.shape, generator=generator)
+    eps = torch.randn(x_0.shape, generator=generator).to(x_0)
     x_t = add_noise(x_0, eps, t, base.noise_levels)
     pseudo = promptnet(x_t, t, x_0, base.see(photo).expand(draws, -1, -1))
     texts = {
@@ -140,7 +140,7 @@ def names_gate(
     The share of people to whom the picture is closer than to a random other person; names are what the net of the
     base's training makes of traits.
     """
-    device = next(base.parameters()).device
+    device = base.device
     with torch.no_grad():
         words = names(traits_of(people).to(device), noun_embedding(base)[0, 0])
         state = base.text([PROMPT] * len(people), words[:, None])
@@ -166,7 +166,7 @@ def identity_gate(
     the same with the photo that was shown.
     """
     shown = torch.cat([tiny_people.reference(person, ()) for person in people])
-    text = person_text(base, promptnet, shown)
+    text = person_text(base, promptnet, shown.to(base.device))
     made = sample_rows(base, text, range(len(people)), guidance=guidance, steps=steps)
     found = likeness(judges, made, people, shown=shown)
     details = {"judges": found, "people": len(people), "steps": steps, "guidance": guidance}

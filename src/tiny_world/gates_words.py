@@ -34,9 +34,9 @@ WORDS = (
 def noisy(base: TextToImage, photo: Tensor, draws: int, seed: int) -> tuple[Tensor, Tensor]:
     """x_t [draws, C, h, w] and t [draws] of a photo [1, 3, H, W]; t evenly over the upper two thirds."""
     last = len(base.alpha_bar) - 1
-    t = torch.linspace((last + 1) / 3, last, draws).long()
+    t = torch.linspace((last + 1) / 3, last, draws).long().to(photo.device)
     x_0 = base.encode(photo).expand(draws, -1, -1, -1)
-    eps = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(seed))
+    eps = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(seed)).to(x_0)
     return add_noise(x_0, eps, t, base.noise_levels), t
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from src.diffusion import add_noise, denoising_loss
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
-from src.sampling import NULL, Condition, fusion_sample, seeded_randn_like
+from src.sampling import NULL, Condition, Conditions, fusion_sample, seeded_randn_like
 
 PROMPT = "a photo of S*"
 # (x [B, C, h, w], t 0-dim, rows) -> text state [B, L, D] of those rows of the run
@@ -40,7 +40,7 @@ def sample_rows(
     for start in range(0, len(seeds), batch):
         rows = slice(start, min(start + batch, len(seeds)))
 
-        def noise(x: Tensor, t: Tensor, conditions: Sequence[Condition], rows: slice = rows) -> Sequence[Tensor]:
+        def noise(x: Tensor, t: Tensor, conditions: Sequence[Conditions], rows: slice = rows) -> Sequence[Tensor]:
             states = [empty.expand(len(x), -1, -1) if c == NULL else text(x, t, rows) for c in conditions]
             eps = base.predict_noise(x.repeat(len(states), 1, 1, 1), t, torch.cat(states))
             return eps.chunk(len(states))
@@ -48,7 +48,7 @@ def sample_rows(
         randn_like = seeded_randn_like(seeds[rows])
         latents = fusion_sample(
             noise,
-            randn_like(torch.empty(rows.stop - rows.start, *base.latent_shape)),
+            randn_like(torch.empty(rows.stop - rows.start, *base.latent_shape, device=base.device)),
             base.schedule(steps),
             joint=(),
             separate=[(Condition("each row's own"), guidance)],
@@ -66,7 +66,7 @@ def noun_embedding(base: TextToImage, noun: str = "person") -> Tensor:
     """What S* replaces: (token + position) embedding [1, 1, D], the mean over the noun's tokens in "a photo of ..."."""
     tokenize = base.tokenizer
     head, own = (tokenize(text, add_special_tokens=False).input_ids for text in ("a photo of", noun))
-    ids = torch.tensor([[tokenize.bos_token_id, *head, *own]])
+    ids = torch.tensor([[tokenize.bos_token_id, *head, *own]], device=base.device)
     text_model: Any = getattr(base.text_encoder, "text_model", base.text_encoder)
     return text_model.embeddings(ids)[:, -len(own) :].mean(1, keepdim=True)
 
@@ -91,8 +91,8 @@ def optimise_token(
     optimizer = torch.optim.Adam([token], lr=lr)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(steps):
-        t = torch.randint(len(base.alpha_bar), (batch,), generator=generator)
-        eps = torch.randn(x_0.shape, generator=generator)
+        t = torch.randint(len(base.alpha_bar), (batch,), generator=generator).to(x_0.device)
+        eps = torch.randn(x_0.shape, generator=generator).to(x_0)
         with torch.enable_grad():
             text = base.text([PROMPT], token, pad=False).expand(batch, -1, -1)
             predicted = base.predict_noise(add_noise(x_0, eps, t, base.noise_levels), t, text)

@@ -1,5 +1,7 @@
 """ProFusion as data: what its rows mean, what a step costs, and that learning touches only what it should."""
 
+import copy
+
 import pytest
 import torch
 
@@ -206,3 +208,29 @@ def test_what_was_learned_comes_back_from_its_file(tiny_base, promptnet, photos,
     assert not torch.allclose(
         learned(PROMPT, [3]), ProFusion(promptnet, sampler()).learn(tiny_base, photos[:1])(PROMPT, [3])
     )
+
+
+@pytest.mark.parametrize("changes", [{}, {"blend": "interpolate"}, {"opening": SEPARATE[1:], "opening_share": 0.4}])
+def test_images_do_not_depend_on_how_many_are_drawn_at_once(tiny_base, promptnet, photos, changes):
+    """Of several prompts, long and short, and seeds."""
+    prompts = [PROMPT, PROMPT, "S* in the snow", "a pencil sketch of S*", PROMPT]
+    whole, *parts = (
+        ProFusion(promptnet, sampler(batch=batch, gamma=0.4, **changes)).learn(tiny_base, photos[:1])
+        for batch in (None, 1, 2, 5)
+    )
+    expected = torch.cat([whole(prompt, [seed]) for seed, prompt in enumerate(prompts)])
+    for person in parts:
+        torch.testing.assert_close(person(prompts, range(5)), expected, atol=1e-4, rtol=1e-4)
+        assert person.unet_evaluations == whole.unet_evaluations
+
+
+@pytest.mark.slow
+def test_compiled_blocks_draw_the_same(tiny_base, promptnet, photos):
+    base = copy.copy(tiny_base)
+    base._modules = {name: copy.deepcopy(part) for name, part in tiny_base._modules.items()}
+    base.compiled = True
+    learn = Finetune(steps=1, lr=1e-4, batch=1)
+    one, other = (
+        ProFusion(promptnet, sampler(steps=1), learn).learn(b, photos[:1])(PROMPT, [3]) for b in (base, tiny_base)
+    )
+    torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
