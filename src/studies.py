@@ -38,7 +38,7 @@ TO_DRAW = "set a lower sampler.batch, such as 1, or offload=true"
 def base_of(cfg: DictConfig, device: torch.device) -> TextToImage:
     """The text-to-image model on a device, its blocks compiled and its encoders offloaded as the command says."""
     base: TextToImage = moved(build(cfg.base), device, offload=cfg.offload)
-    base.compiled = bool(cfg.compile)
+    base.compiled, base.recorded = bool(cfg.compile), device.type == "cuda"
     return base
 
 

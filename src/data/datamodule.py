@@ -88,6 +88,9 @@ class _Placed(Dataset[dict[str, Any]]):
         return {"id": number, "slot": slot, **self.items[number]}
 
 
+AHEAD = 4  # batches that each worker reads before they are asked for
+
+
 class Photos(pl.LightningDataModule):
     """Training and validation batches.
 
@@ -145,6 +148,7 @@ class Photos(pl.LightningDataModule):
             _Placed(items),
             batch_sampler=batches,
             num_workers=self.workers,
+            prefetch_factor=AHEAD if self.workers else None,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self.seed),
         )

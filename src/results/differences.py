@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 Row = Mapping[str, Any]
 Key = tuple[str, ...]
@@ -72,6 +71,8 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
     """Student's interval for the mean of independent values; (nan, nan) for fewer than two."""
     if len(values) < 2:
         return math.nan, math.nan
+    from scipy import stats
+
     half = stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
     return float(np.mean(values) - half), float(np.mean(values) + half)
 
@@ -82,6 +83,8 @@ def p_value(values: Sequence[float]) -> float:
         return math.nan
     if np.ptp(values) == 0:
         return float(values[0] == 0)
+    from scipy import stats
+
     return float(stats.ttest_1samp(values, 0).pvalue)
 
 

@@ -4,15 +4,13 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
 
 def curves(rows: Sequence[Mapping[str, Any]], *, x: str, y: Sequence[str], by: str) -> bytes:
     """A PNG with a panel for each of `y` and a line for each value of `by`; NAME_low and NAME_high are its band.
 
     The places on the x axis are the rows' values in order, evenly spaced: 0 has no place on a logarithmic axis.
     """
-    figure = Figure(figsize=(4 * len(y), 3.2), layout="constrained")
+    figure = _figure(figsize=(4 * len(y), 3.2), layout="constrained")
     places = {value: place for place, value in enumerate(dict.fromkeys(row[x] for row in rows))}
     for axes, name in zip(figure.subplots(1, len(y), squeeze=False)[0], y, strict=True):
         for line in dict.fromkeys(row[by] for row in rows):
@@ -33,7 +31,7 @@ def tick(value: Any) -> str:
 
 def intervals(rows: Sequence[Mapping[str, Any]], *, x: str) -> bytes:
     """A PNG with one line for each row {label, mean, low, high, bound to be exceeded}, the first on top."""
-    figure = Figure(figsize=(9, 0.9 + 0.32 * len(rows)), layout="constrained")
+    figure = _figure(figsize=(9, 0.9 + 0.32 * len(rows)), layout="constrained")
     axes = figure.subplots()
     places = list(range(len(rows)))[::-1]
     means = [row["mean"] for row in rows]
@@ -50,7 +48,7 @@ def intervals(rows: Sequence[Mapping[str, Any]], *, x: str) -> bytes:
 def bars(panels: Sequence[Mapping[str, Any]]) -> bytes:
     """A PNG with a panel for each {title, unit, bars: (label, value), ...}, the first bar on top."""
     longest = max(len(panel["bars"]) for panel in panels)
-    figure = Figure(figsize=(6.5 * len(panels), 1 + 0.32 * longest), layout="constrained")
+    figure = _figure(figsize=(6.5 * len(panels), 1 + 0.32 * longest), layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         labels, values = zip(*panel["bars"], strict=True)
         drawn = axes.barh(range(len(values)), values)
@@ -62,7 +60,14 @@ def bars(panels: Sequence[Mapping[str, Any]]) -> bytes:
     return _png(figure)
 
 
-def _png(figure: Figure) -> bytes:
+def _figure(**how: Any) -> Any:
+    """An empty figure; matplotlib is loaded by the first."""
+    from matplotlib.figure import Figure
+
+    return Figure(**how)
+
+
+def _png(figure: Any) -> bytes:
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=120)
     return out.getvalue()

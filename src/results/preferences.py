@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from src.results.differences import cluster_bootstrap
 from src.results.ratings import Vote
@@ -38,6 +37,8 @@ class WinRate:
 
 def win_rate(votes: Sequence[Vote]) -> WinRate:
     """The win rate over votes on one pair of runs and one question."""
+    from scipy import stats
+
     wins, ties, losses = (sum(vote.value == value for vote in votes) for value in (1.0, 0.5, 0.0))
     decided = wins + losses
     low, high = stats.binomtest(wins, decided).proportion_ci(method="wilson") if decided else (math.nan, math.nan)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 from src.data import tiny_people
@@ -33,6 +32,8 @@ def paired_interval(differences: Sequence[float]) -> tuple[float, float, float]:
     """The mean of two or more differences, and its 95 % t-interval."""
     if len(differences) < 2:
         raise ValueError(f"{len(differences)} people: an interval needs at least 2")
+    from scipy import stats
+
     values = torch.tensor(differences, dtype=torch.float64)
     mean, error = float(values.mean()), float(values.std()) / math.sqrt(len(values))
     half = float(stats.t.ppf(0.975, len(values) - 1)) * error

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -171,6 +170,8 @@ def export_identity_judge(cache: Path, name: str, path: Path) -> None:
 
 def write_onnx(net: nn.Module, path: Path) -> None:
     """`net` [N, 3, 112, 112] -> [N, D] as ONNX with weights kept in half precision and N free."""
+    import onnx
+
     path.parent.mkdir(parents=True, exist_ok=True)
     free = {"image": {0: "n"}, "embedding": {0: "n"}}
     torch.onnx.export(
@@ -186,8 +187,10 @@ def write_onnx(net: nn.Module, path: Path) -> None:
     onnx.save(_halved(onnx.load(path)), path)
 
 
-def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Keep large float32 constants as float16, widened by a Cast before use."""
+def _halved(model: Any) -> Any:
+    """An onnx.ModelProto whose large float32 constants are kept as float16, widened by a Cast before use."""
+    import onnx
+
     casts = []
     for constant in model.graph.initializer:
         if constant.data_type == onnx.TensorProto.FLOAT and np.prod(constant.dims) > 256:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
@@ -111,6 +110,8 @@ class TextJudgeInTraining(nn.Module):
 
     def __init__(self, name: str, vocabulary: int):
         super().__init__()
+        import open_clip
+
         self.clip = open_clip.CLIP(**model_config(name, vocabulary))
         self.heads = nn.ModuleDict({slot: nn.Linear(WIDTH, len(values)) for slot, values in SLOTS.items()})
 
