@@ -18,7 +18,7 @@ from src.results.remote import local_folder
 from src.results.runs import open_run
 from src.results.store import write_atomic
 
-CODE = ("compare.py", "results")
+CODE = ("compare.py", "pictures.py", "results")
 DIFFERENCES = "Differences to"
 
 

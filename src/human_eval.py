@@ -19,7 +19,7 @@ from src.results.runs import Run, open_run
 from src.results.store import read_csv, read_json, write_atomic
 
 KIND = "human_eval"
-CODE = ("human_eval.py", "results")
+CODE = ("human_eval.py", "pictures.py", "results")
 
 
 @command(KIND, words="words")
