@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from src.diffusion import denoising_loss
-from src.files import write_atomic
+from src.files import check_record, write_recorded
 from src.learning.pretrain import draws_for, encode_photos, personal_noise_prediction
 from src.models.base import TextToImage
 from src.models.personal import attention_projections
@@ -31,11 +31,12 @@ class Tuned:
         return nn.ModuleDict({"promptnet": self.promptnet, "projections": attention_projections(self.base.unet)})
 
     def save(self, path: Path) -> None:
-        """One safetensors file, whole or not there (OSError)."""
-        write_atomic(path, save({name: value.contiguous() for name, value in self._trained().state_dict().items()}))
+        """One safetensors file with its SHA-256 beside it, whole or not there (OSError)."""
+        write_recorded(path, save({name: value.contiguous() for name, value in self._trained().state_dict().items()}))
 
     def load(self, path: Path) -> "Tuned":
         """What `save` wrote, into these copies. ValueError for a damaged or foreign file."""
+        check_record(path, "delete it to learn again")
         try:
             self._trained().load_state_dict(load_file(path))
         except (SafetensorError, RuntimeError) as error:

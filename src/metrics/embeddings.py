@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from src.files import write_atomic
+from src.files import sha256_of, write_atomic
 from src.metrics.pictures import Album
 
 Judges = Mapping[str, Sequence[Any]]  # kind ("text", "identity", "image") -> judges
@@ -21,13 +21,16 @@ SHARD = 1024  # pictures that an interrupted judging may lose
 class Embeddings:
     """One judge's embeddings: SHA-256 of a picture's file, or of a prompt -> vector and number of faces.
 
-    `folder` holds them as files that are whole or not there, each written once; None keeps nothing.
+    `folder` holds them as files that are whole or not there, each written once and called by its own SHA-256; None
+    keeps nothing. ValueError for a file that is not what its name says.
     """
 
     def __init__(self, folder: Path | None = None):
         self.folder = folder
         self._known: dict[str, tuple[Tensor, int]] = {}
         for path in sorted(folder.glob("*.safetensors")) if folder else ():
+            if sha256_of(path) != path.stem:
+                raise ValueError(f"{path} is damaged or foreign (its SHA-256 is not its name): delete it to look again")
             self._take(load_file(path))
 
     def missing(self, keys: Sequence[str]) -> list[str]:
@@ -39,8 +42,8 @@ class Embeddings:
         digests = torch.frombuffer(bytearray(bytes.fromhex("".join(keys))), dtype=torch.uint8).view(-1, 32)
         shard = {"keys": digests, "vectors": vectors.float().contiguous(), "faces": faces.int().contiguous()}
         if self.folder:
-            name = hashlib.sha256(digests.numpy().tobytes()).hexdigest()[:16]
-            write_atomic(self.folder / f"{name}.safetensors", save(shard))
+            content = save(shard)
+            write_atomic(self.folder / f"{hashlib.sha256(content).hexdigest()}.safetensors", content)
         self._take(shard)
 
     def vectors(self, keys: Sequence[str]) -> Tensor:

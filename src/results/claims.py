@@ -1,6 +1,5 @@
 """A claim's result as a file: what was found, by which code and weights; and the table of all verdicts."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,10 +47,7 @@ def read_result(path: Path) -> Result | None:
     """What `write_result` wrote; None if nothing is stored there. ValueError if it cannot be read."""
     if not path.exists():
         return None
-    try:
-        stored = read_json(path)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged ({error}): restore it, or delete it and set record=true") from error
+    stored = read_json(path, "restore it, or delete it and set record=true")
     findings = [Finding(**{**f, "difference": Difference(**f["difference"])}) for f in stored.pop("findings")]
     return Result(**{name: value for name, value in stored.items() if name != "verdict"}, findings=findings)
 
