@@ -97,6 +97,25 @@ class FinetuneOnPhoto(pl.LightningModule):
         self._tuned[0].base.to(self.device)
 
     def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
+        loss = self._loss(batch)
+        self._check(bool(loss.isfinite()), "loss", self.global_step + 1)
+        self._last = batch
+        return loss
+
+    @torch.no_grad()
+    def on_train_end(self) -> None:
+        """What the last step made of the weights is looked at, too."""
+        self._check(all(bool(p.isfinite().all()) for p in self.parameters()), "result", self.global_step)
+        self._check(bool(self._loss(self._last).isfinite()), "loss of the result", self.global_step)
+
+    def _check(self, finite: bool, what: str, step: int) -> None:
+        if not finite:
+            raise ValueError(
+                f"the {what} of fine-tuning is not finite at step {step}: nothing of it is kept; lower "
+                f"method.finetune.lr ({self.lr:g})"
+            )
+
+    def _loss(self, batch: Tensor) -> Tensor:
         base = self._tuned[0].base
         slots = range(len(batch))
         draws = draws_for(base, self.seed, self.global_step, slots, low_third=self.low_third, device=self.device)

@@ -66,7 +66,14 @@ def verdict_table(results: Mapping[str, Result]) -> Table:
     """One row for each finding, headed by its claim's verdict."""
     found = [row for name, result in results.items() for row in _rows(name, result)]
     rows = [{name: row.get(name) for name in max(found, key=len, default={})} for row in found]
-    notes = ["differences in units from floor (0) to ceiling (1), mean over judges; 95 %: t-interval on person means,"]
+    notes = [
+        f"{name}, {f.kind}: {f.difference.left_out} of {f.difference.pairs + f.difference.left_out} pairs of "
+        f"{f.better} and {f.worse} have no score and are left out"
+        for name, result in results.items()
+        for f in result.findings
+        if f.difference.left_out
+    ]
+    notes += ["differences in units from floor (0) to ceiling (1), mean over judges; 95 %: t-interval on person means,"]
     return Table(
         rows, [*notes, "then the cluster bootstrap over people and prompts; a test asks for more than -margin"]
     )

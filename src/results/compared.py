@@ -1,5 +1,6 @@
 """Finished runs, read to be compared: rows, names, and which of them are floors and ceilings."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from src.results import listing, store
+from src.results.differences import number
 from src.results.digests import file_digest
 from src.results.pairing import names_by_photo
 from src.results.tables import ANCHORS
@@ -123,12 +125,28 @@ def _problems(folder: Path) -> Iterator[str]:
         named = {row[column] for row in rows for column in ("file", "photo") if row.get(column)}
         here = {name for name in (*READ, *named) if (folder / name).is_file()}
         yield from (f"{fault}: {store.AGAIN}" for fault in listing.faults(folder, here))
+        yield from _not_numbers(folder, rows)
         lost = [row["file"] for row in rows if row["file"] and not (folder / row["file"]).is_file()]
         twice = [cell for cell, times in Counter(cell_of(row) for row in rows).items() if times > 1]
         if lost:
             yield f"{folder} lacks the images {', '.join(lost)}"
         if twice:
             yield f"{folder} has twice: {', '.join(' / '.join(cell) for cell in twice)}"
+
+
+def _not_numbers(folder: Path, rows: Rows) -> Iterator[str]:
+    """Cells of scores that are neither blank nor a finite number."""
+    for column in (name for name in rows[0] if "/" in name or name == "face_found"):
+        bad = [f"{row['file']} ({row[column]})" for row in rows if not _is_score(row[column])]
+        if bad:
+            yield f"{folder / 'scores.csv'} has in the column {column} what is no finite number: {', '.join(bad)}"
+
+
+def _is_score(value: str) -> bool:
+    try:
+        return value == "" or math.isfinite(number(value))
+    except ValueError:
+        return False
 
 
 def _read(folder: Path) -> Side:
