@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from src.entry import PACKAGE, command, count, plain
 from src.judging import Panel, Progress, judge_nodes, settings_of, towers, weight_digests
 from src.metrics.judged import Judged, judge_scene
-from src.metrics.manifest import image_files, read_scene
+from src.metrics.manifest import foreign_placeholders, image_files, read_scene
 from src.metrics.score import FaceRule, Scene, joined
 from src.results import tables
 from src.results.differences import column_means
@@ -22,8 +22,8 @@ from src.results.store import read_scores, write_atomic, write_csv
 from src.studies import check_logger
 
 # whose code decides what a run holds
-CODE = ("pictures.py", "folders.py", "metrics", "judging.py", "evaluate.py")
-CODE += tuple(f"results/{name}.py" for name in ("scores", "differences", "selection", "formats", "verdicts"))
+TABLES = ("scores", "differences", "selection", "formats", "verdicts")
+CODE = ("pictures.py", "folders.py", "metrics", "judging.py", "evaluate.py", *(f"results/{n}.py" for n in TABLES))
 Rows = list[dict[str, Any]]
 
 
@@ -58,7 +58,9 @@ def main(cfg: DictConfig) -> None:
     with open_run(cfg.runs, cfg.system, config, key, logger=plain(cfg.logger), tags=["evaluate"]) as run:
         rows = joined(linked(run, scene, photos, Path(cfg.images)), judged.columns)
         table = score_table(rows, judged.anchors | given, marks=dict.fromkeys(towers(cfg), " †"))
-        table.notes.extend([f"rule: {rule}", *panel.notes(), *judged.left_out])
+        table.notes.extend(
+            [f"rule: {rule}", *panel.notes(), *judged.left_out, *judged.notes, *foreign_placeholders(scene.rows)]
+        )
         if not run.complete:
             write(run, rows, judged, {"table": table, "sets": Table(judged.sets), "judges": Table(panel.listing)})
     print(tables.to_text(table))

@@ -14,13 +14,14 @@ from torch import Tensor
 from src.entry import PACKAGE, build, count, plain, portable
 from src.judging import build_judges, file_digests
 from src.methods.profusion import ProFusion, Sampler
-from src.metrics.score import score_folder
+from src.metrics.faces import look_at_photos
+from src.metrics.score import PLACEHOLDER, check_lengths, score_folder
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
-from src.models.prompts import check_prompt
+from src.models.prompts import check_distinct, check_prompt
 from src.results.digests import code_digest, digest
 from src.results.runs import MODES, Run
-from src.results.store import locked
+from src.results.store import locked, to_picture
 from src.results.study import Generate, Rows, Study
 from src.results.variants import kept_variants
 from src.tiny_world.manifest import check_manifest
@@ -73,6 +74,7 @@ class Composed:
             raise ValueError(
                 "prompt_set holds no prompt: give it at least one, such as after=['a photo of S* at the beach']"
             )
+        check_distinct([prompt for _, prompt in every])
         everybody = build(cfg.people_set)
         self.prompts = _alternating(every)[: count(cfg, "prompts", len(every))]
         self.people = everybody[: count(cfg, "people", len(everybody))]
@@ -95,12 +97,19 @@ class Composed:
         return build_judges(self.cfg, ("text", "identity"))
 
     def check(self, *configurations: DictConfig) -> None:
-        """Before a folder is made: ValueError for a prompt or a sampler that this base cannot use."""
+        """Before a folder is made: ValueError for a prompt or a sampler that this base cannot use, for a prompt that is
+        too long for a judge, and for a reference photo that shows an identity judge no face."""
+        generic = self.cfg.sampler.generic
         for prompt in self.every_prompt:
             check_prompt(prompt, self.base.tokenizer, self.base.known_words, self.promptnet.num_pseudo_tokens)
         for cfg in configurations:
             self.base.schedule(build(cfg.sampler).steps)
             build(cfg.method)
+        check_lengths(self.judges["text"], [prompt.replace(PLACEHOLDER, generic) for _, prompt in self.prompts])
+        shown = self.people if self.judges["identity"] else []
+        photos = {f"the photo of {person}": judged_picture(self.photo(person)[0]) for person in shown}
+        for note in look_at_photos(self.judges["identity"], photos):
+            print(note, flush=True)
 
     def photo(self, person: int | str) -> Tensor:
         """Reference photos [P, 3, H, W]; nothing that any prompt of the set asks for is in them."""
@@ -222,6 +231,11 @@ def augmented(
     augment, inpaint = build(augmentation.augment), build(augmentation.inpainter)(base)
     masks = build(augmentation.mask)(photos, person, prompts)
     return torch.cat([augment(photo, mask, inpaint) for photo, mask in zip(photos, masks, strict=True)])
+
+
+def judged_picture(photo: Tensor) -> Tensor:
+    """A reference photo [3, H, W] in [-1, 1] as the judges will see it, uint8."""
+    return torch.from_numpy(to_picture(photo.cpu())).permute(2, 0, 1)
 
 
 def changed(cfg: DictConfig, change: Mapping[str, Any]) -> DictConfig:

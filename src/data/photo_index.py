@@ -100,7 +100,7 @@ def photo_index(folder: Path, indexes: Path, *, decode: Decode, echo: Echo = pri
             return known
         index = _made(folder, file, known, decode)
         tell_left_out(folder, echo)
-        plain = {"folder": str(folder.resolve()), "folders": index.folders}
+        plain: dict[str, Any] = {"folder": str(folder.resolve()), "folders": index.folders}
         plain |= {"photos": [list(asdict(photo).values()) for photo in index.photos]}
         write_atomic(file, json.dumps({"sha256": _digest(plain), **plain}, ensure_ascii=False).encode())
         echo(f"{len(index.photos)} photos below {folder} are indexed in {file}")

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from src.data.photo_index import photo_index, photo_paths
+from src.folders import tell_left_out
 from src.pictures import decode_picture
 
 MOST_ENLARGED = 4  # a side of less than 1/4 of the wanted size shows nobody: a 1x1 file, an icon
@@ -78,6 +79,7 @@ class PhotoFolder(Dataset[dict[str, Tensor]]):
         self.folder, self.size = Path(folder).expanduser(), size
         if indexes is None:
             names = photo_paths(self.folder)
+            tell_left_out(self.folder, echo)
         else:
             index = photo_index(self.folder, Path(indexes).expanduser(), decode=decode_picture, echo=echo)
             names = index.usable(lambda width, height: too_small(width, height, size), max_bad=max_bad, echo=echo)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from src.files import sha256_of, write_atomic
+from src.metrics.faces import refuse_faceless
 from src.metrics.pictures import Album
 
 Judges = Mapping[str, Sequence[Any]]  # kind ("text", "identity", "image") -> judges
@@ -75,6 +76,7 @@ def look(
     prompts: Sequence[str],
     *,
     kept: Mapping[str, Path],
+    photos: Sequence[Path] = (),
     batch_size: int = 64,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Embeddings]:
@@ -82,8 +84,12 @@ def look(
 
     One judge's nets are in memory at a time, each picture is decoded once for all judges, and a judge looks only at
     what is not `kept` in its folder (a judge without one keeps nothing). on_progress(judge, pictures done, of all).
+    photos: the reference photos among the pictures; identity judges look at them first, before anything else is looked
+    at. ValueError names those without a face, and pictures for which a judge gives no finite numbers.
     """
-    every = [(judge, prompts if kind == "text" else ()) for kind, several in judges.items() for judge in several]
+    kinds = sorted(judges, key=lambda kind: kind != "identity")
+    every = [(judge, prompts if kind == "text" else ()) for kind in kinds for judge in judges[kind]]
+    needed = {judge.name: {album.digest[path]: path for path in photos} for judge in judges.get("identity", ())}
     shared = {folder: Embeddings(folder) for folder in set(kept.values())}  # two names of one judge look once
     seen = {judge.name: shared[kept[judge.name]] if judge.name in kept else Embeddings() for judge, _ in every}
     for part in album.parts():
@@ -93,7 +99,9 @@ def look(
             if new:
                 pictures = album.decode(part) if pictures is None else pictures
                 todo = [(path, key, p) for path, key, p in zip(part, keys, pictures, strict=True) if key in new]
-                _look_at(judge, todo, seen[judge.name], batch_size, on_progress)
+                own = needed.get(judge.name, {})
+                todo.sort(key=lambda one: one[1] not in own)
+                _look_at(judge, todo, seen[judge.name], batch_size, on_progress, own)
             if unheard:
                 heard, faces = judge.say(unheard), torch.zeros(len(unheard), dtype=torch.int)
                 _check_finite(judge, heard, torch.ones(len(unheard)), [f'"{prompt}"' for prompt in unheard])
@@ -113,14 +121,25 @@ def _look_at(
     seen: Embeddings,
     batch_size: int,
     on_progress: Callable[[str, int, int], None] | None,
+    photos: Mapping[str, Path],
 ) -> None:
+    """photos: the reference photos of `todo`, which stand first in it."""
+    first_images = sum(key in photos for _, key, _ in todo)
+    faceless: list[str] = []
     for first in range(0, len(todo), SHARD):
         shard = todo[first : first + SHARD]
         found = []
         for start in range(0, len(shard), batch_size):
             batch = shard[start : start + batch_size]
-            found.append(judge.see([picture for _, _, picture in batch]))
-            _check_finite(judge, *found[-1], [str(path) for path, _, _ in batch])
+            vectors, faces = judge.see([picture for _, _, picture in batch])
+            _check_finite(judge, vectors, faces, [str(path) for path, _, _ in batch])
+            found.append((vectors, faces))
+            blank = vectors.isnan().any(-1).tolist()
+            faceless += [
+                str(photos[key]) for (_, key, _), bad in zip(batch, blank, strict=True) if bad and key in photos
+            ]
+            if first + start + len(batch) >= first_images:
+                refuse_faceless(judge.name, faceless)
             if on_progress:
                 on_progress(judge.name, min(first + start + batch_size, len(todo)), len(todo))
         width = max(vectors.shape[1] for vectors, _ in found)

@@ -22,7 +22,7 @@ def extra_columns(scene: Scene, album: Album, judges: Judges, seen: Seen, prompt
     """Columns beside text and identity; blank where they have no meaning.
 
     "faces/<judge>": how many faces an identity judge finds. "image/<judge>": likeness to the input photo.
-    "right/<judge>": 1 where the image's own prompt is nearer than every other prompt of the folder, else 0.
+    "right/<judge>": 1 where no other prompt of the folder is nearer than the image's own, else 0.
     "copy_paste/<judge>" and "diversity/<judge>": see these functions.
     """
     keys = [album.digest[path] for path in scene.images]
@@ -55,9 +55,9 @@ def _right(judge: Any, seen: Embeddings, keys: Sequence[str], prompts: Sequence[
     if len(distinct) < 2:
         return {}
     words, images = seen.vectors([said(prompt) for prompt in distinct]), seen.vectors(keys)
-    nearest = torch.stack([judge.compare(images, word) for word in words]).argmax(0).tolist()
-    own = [distinct.index(prompt) for prompt in prompts]
-    return {f"right/{judge.name}": [int(i == j) for i, j in zip(nearest, own, strict=True)]}
+    near = torch.stack([judge.compare(images, word) for word in words])  # [prompts, images]
+    own = near[torch.tensor([distinct.index(prompt) for prompt in prompts]), torch.arange(len(keys))]
+    return {f"right/{judge.name}": (own >= near.amax(0)).int().tolist()}
 
 
 def copy_paste(

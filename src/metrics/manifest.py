@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from src.folders import SUFFIXES, Echo, as_written, pictures_below, pictures_in, pictures_of, plain_name, tell_left_out
-from src.metrics.score import Scene
+from src.metrics.score import PLACEHOLDER, Scene
 
 NEEDED = ("file", "person", "prompt", "seed")
+# what other programs write for the person: rare words, a letter with a star, words in angle or square brackets
+FOREIGN = re.compile(r"\b(?:sks|ohwx|zwx|hta|olis|xyz)\b|(?<!\w)[a-z]\s?\*|<[\w\s*.-]+>|\[[a-z]\d?\*?\]", re.IGNORECASE)
 NAMES = ("manifest.csv", "images.csv")
 
 
@@ -55,6 +58,19 @@ def read_scene(
     given = {(str(row["person"]), photo.resolve()) for row, photo in zip(rows, inputs, strict=True) if photo}
     others = {person: [p for p in every if (person, p.resolve()) not in given] for person, every in known.items()}
     return Scene(rows, paths, [photo for photo in inputs if photo], {who: rest for who, rest in others.items() if rest})
+
+
+def foreign_placeholders(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A note where no prompt holds S* but some hold what other programs write for the person; [] where all is well."""
+    prompts = dict.fromkeys(str(row["prompt"]) for row in rows)
+    found = {match.group(): None for prompt in prompts for match in FOREIGN.finditer(prompt)}
+    if not found or any(PLACEHOLDER in prompt for prompt in prompts):
+        return []
+    listed = ", ".join(f'"{word}"' for word in found)
+    return [
+        f"no prompt holds {PLACEHOLDER}, some hold {listed}: text judges read that as it stands; if it is the person, "
+        f"write {PLACEHOLDER}, which is replaced by `generic`"
+    ]
 
 
 def image_files(folder: Path, echo: Echo = print) -> list[Path]:
