@@ -1,5 +1,6 @@
 """The one rule for folders of pictures: which files are pictures, whom they show, and what is left out."""
 
+import hashlib
 import os
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -49,6 +50,12 @@ def files_below(folder: Path) -> Iterator[Path]:
     """All files below a folder, links followed, but what is left out."""
     for place, names in walk(folder):
         yield from (place / name for name in names)
+
+
+def sizes_digest(folder: Path) -> str:
+    """SHA-256 over paths and sizes of all files below a folder: what 70,000 photos are known by without being read."""
+    lines = sorted(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n" for path in files_below(folder))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:

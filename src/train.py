@@ -1,6 +1,7 @@
 """Pre-train PromptNet on photos alone: `python -m src.train +experiment=tiny_pretrain`."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from omegaconf import DictConfig
 from src import preflight
 from src.data.latents import LatentCache
 from src.entry import PACKAGE, build, command, plain, portable
+from src.folders import sizes_digest
 from src.learning.finetune import Tuned
 from src.learning.trainer import is_follower
 from src.methods.profusion import Personal, Sampler
@@ -51,10 +53,16 @@ def trained_promptnet(cfg: DictConfig) -> Run:
 
 
 def key_of(cfg: DictConfig) -> str:
-    """The digest of the training, and of what its validation says. Devices change no result, but for rounding."""
+    """The digest of the training, and of what its validation says. Devices change no result, but for rounding.
+
+    Photos are known by their paths and sizes: to read all of them would take longer than to begin.
+    """
     settings = portable(plain(cfg))
     own = {name: settings[name] for name in ("base", "promptnet", "learning", "data", "seed")}
     own["data"] = {name: value for name, value in own["data"].items() if name not in ("batch", "workers")}
+    folders = {part: own["data"][part].get("folder") for part in ("train", "validation") if own["data"].get(part)}
+    places = {part: Path(folder).expanduser() for part, folder in folders.items() if folder}
+    own["photos"] = {part: sizes_digest(path) for part, path in places.items() if path.is_dir()}
     deciding = ("steps", "gradient_clip", "precision", "ema", "validation_batches")
     own["trainer"] = {name: cfg.trainer[name] for name in deciding}
     return digest(own, weights=weights_of(cfg, "base", "promptnet"), code=code_digest(PACKAGE, LEARNING))

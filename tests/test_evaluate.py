@@ -156,6 +156,48 @@ def test_a_setting_that_changes_a_number_is_in_the_key(run, folder, judges):
         assert written(folder, run(*every, change)[1]) == first, change
 
 
+def test_a_phones_photo_scores_as_the_same_picture_upright(run, folder, judges):
+    """Reference photo and image show the same, one of them stored sideways (EXIF orientation 6)."""
+    shutil.rmtree(folder / "images")
+    shutil.rmtree(folder / "photos")
+    picture(folder / "images" / "0.png", 1)
+    (folder / "photos").mkdir()
+    exif = Image.Exif()
+    exif[274] = 6
+    with Image.open(folder / "images" / "0.png") as upright:
+        upright.transpose(Image.Transpose.ROTATE_90).save(folder / "photos" / "ada.PNG", exif=exif)
+    (folder / "images" / "manifest.csv").write_text("file,person,prompt,seed\n0.png,ada,a photo of sks person,0\n")
+    _, printed, complaint = run(judges["faces"])
+    (row,) = read_csv(written(folder, printed) / "scores.csv")
+    assert float(row["identity/faces"]) == pytest.approx(1, abs=1e-5), complaint
+    assert '"sks"' in printed and "write S*" in printed
+
+
+def test_a_prompt_too_long_for_a_judge_is_named_before_anything_is_scored(run, folder, judges):
+    manifest = folder / "images" / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("in the snow", f"in {'the ' * 30}snow"))
+    status, _, complaint = run(judges["a"])
+    assert status == 1 and "the snow" in complaint and "(for a)" in complaint and "too long" in complaint
+    assert not (folder / "runs").exists()
+
+
+def test_a_group_as_reference_photo_is_said_and_a_cat_refused_before_the_images(run, folder):
+    pytest.importorskip("dlib")
+    skimage, insightface = (Path(importlib.util.find_spec(name).origin).parent for name in ("skimage", "insightface"))
+    shutil.rmtree(folder / "images")
+    shutil.rmtree(folder / "photos")
+    shutil.copytree(skimage / "data", folder / "images", ignore=lambda _, names: {*names} - {"astronaut.png"})
+    (folder / "images" / "manifest.csv").write_text("file,person,prompt,seed\nastronaut.png,eileen,S*,0\n")
+    (folder / "photos").mkdir()
+    shutil.copy(insightface / "data" / "images" / "t1.jpg", folder / "photos" / "eileen.jpg")
+    status, printed, complaint = run("judges=dlib")
+    assert status == 0 and "dlib finds 6 faces in photos/eileen.jpg: the largest is taken" in printed, complaint
+    (folder / "photos" / "eileen.jpg").unlink()
+    shutil.copy(skimage / "data" / "chelsea.png", folder / "photos" / "eileen.png")
+    status, _, complaint = run("judges=dlib")
+    assert status == 1 and "dlib finds no face in the photo(s) photos/eileen.png" in complaint
+
+
 def test_the_face_rule_is_printed_and_obeyed(run, folder, judges, tmp_path):
     dark = {"identity": {"faces": judges["faces"]["identity"]["faces"] | {"presence": str(tmp_path / "never.onnx")}}}
     never = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 1))

@@ -95,6 +95,15 @@ def test_a_training_knows_every_setting():
         assert train.key_of(with_another(cfg, name, {})) != key, name
 
 
+def test_a_training_knows_its_photos(tmp_path):
+    Image.new("L", (64, 64)).save(tmp_path / "0.png")
+    data = ["data=ffhq", "data.train.size=64", f"data.train.folder={tmp_path}", f"data.validation.folder={tmp_path}"]
+    keys = [train.key_of(composed("train", "+experiment=tiny_pretrain", *data))]
+    Image.radial_gradient("L").resize((64, 64)).save(tmp_path / "0.png")
+    keys += [train.key_of(composed("train", "+experiment=tiny_pretrain", *data)) for _ in range(2)]
+    assert keys[0] != keys[1] == keys[2]
+
+
 @pytest.mark.parametrize("place", ["weights", "./weights", "net.onnx"])
 def test_a_file_counts_however_its_path_is_written(tmp_path, monkeypatch, place):
     monkeypatch.chdir(tmp_path)
