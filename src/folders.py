@@ -54,7 +54,8 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 def sizes_digest(folder: Path) -> str:
     """SHA-256 over paths and sizes of all files below a folder: what 70,000 photos are known by without being read."""
-    lines = sorted(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n" for path in files_below(folder))
+    files = [path for path in files_below(folder) if path.is_file()]  # no dangling links
+    lines = sorted(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n" for path in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -125,6 +125,12 @@ def weight_digests(settings: Mapping[str, Any]) -> dict[str, str]:
     return {name: own for path in named if os.path.exists(path) for name, own in file_digests(Path(path)).items()}
 
 
+def judge_weights(cfg: DictConfig) -> dict[str, str]:
+    """The SHA-256 of every file that the settings of any judge name."""
+    nodes = [plain(node) for several in judge_nodes(cfg).values() for node in several.values()]
+    return {name: own for node in nodes for name, own in weight_digests(node).items()}
+
+
 def file_digests(path: Path) -> dict[str, str]:
     """The SHA-256 of a file, or of every file below a folder, hidden and system files left out."""
     files = sorted(files_below(path)) if path.is_dir() else [path]

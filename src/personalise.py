@@ -12,8 +12,7 @@ from src.data.photos import read_photos
 from src.entry import PACKAGE, build, command, count, listed_shares, plain, portable
 from src.judging import build_judges
 from src.methods.profusion import check_shares
-from src.metrics.faces import look_at_photos
-from src.metrics.score import PLACEHOLDER, check_lengths, score_folder
+from src.metrics.score import score_folder
 from src.models.base import TextToImage
 from src.models.prompts import check_distinct, check_prompt
 from src.preflight import check_needs
@@ -23,7 +22,7 @@ from src.results.runs import Run, open_run
 from src.results.store import save_png, to_picture, write_csv
 from src.results.study import Generate, Rows
 from src.results.variants import kept_variants
-from src.studies import SIDE, augmented, check_logger, judged_picture, weights_of
+from src.studies import SIDE, augmented, check_logger, look_first, weights_of
 
 
 @command("personalise")
@@ -46,7 +45,8 @@ def main(cfg: DictConfig) -> None:
     photos = read_photos(settings["photo"], base.image_size)
     check_people(settings["people"], len(photos))
     check_shares(listed_shares(cfg), len(photos))
-    look_first(cfg, settings, photos)
+    pictures = dict(zip(settings["photo"], photos, strict=True))  # images are compared with the first
+    look_first(cfg, build_judges(cfg, ("text", "identity")), settings["prompts"], pictures, settings["photo"][:1])
     if cfg.augmentation is not None:
         for photo, name in zip(photos, names_of(settings), strict=True):  # before a folder is made
             build(cfg.augmentation.mask)(photo[None], name, settings["prompts"])
@@ -87,15 +87,6 @@ def check_people(people: Any, photos: int) -> None:
     """ValueError unless there is one number for each photo, or none at all."""
     if people is not None and (not isinstance(people, list) or len(people) != photos):
         raise ValueError(f"people ({people}) must be a list of {photos}: whom each photo shows, such as [0,1]")
-
-
-def look_first(cfg: DictConfig, settings: dict[str, Any], photos: Tensor) -> None:
-    """Before anything is learned: what judges make of prompts and photos. They compare images with the first photo."""
-    judges = build_judges(cfg, ("text", "identity"))
-    check_lengths(judges["text"], [prompt.replace(PLACEHOLDER, cfg.sampler.generic) for prompt in settings["prompts"]])
-    pictures = {path: judged_picture(photo) for path, photo in zip(settings["photo"], photos, strict=True)}
-    for note in look_at_photos(judges["identity"], pictures, compared=settings["photo"][:1]):
-        print(note, flush=True)
 
 
 def varied(cfg: DictConfig, run: Run, base: TextToImage, settings: dict[str, Any], photos: Tensor) -> Tensor:

@@ -99,17 +99,14 @@ class Composed:
     def check(self, *configurations: DictConfig) -> None:
         """Before a folder is made: ValueError for a prompt or a sampler that this base cannot use, for a prompt that is
         too long for a judge, and for a reference photo that shows an identity judge no face."""
-        generic = self.cfg.sampler.generic
         for prompt in self.every_prompt:
             check_prompt(prompt, self.base.tokenizer, self.base.known_words, self.promptnet.num_pseudo_tokens)
         for cfg in configurations:
             self.base.schedule(build(cfg.sampler).steps)
             build(cfg.method)
-        check_lengths(self.judges["text"], [prompt.replace(PLACEHOLDER, generic) for _, prompt in self.prompts])
         shown = self.people if self.judges["identity"] else []
-        photos = {f"the photo of {person}": judged_picture(self.photo(person)[0]) for person in shown}
-        for note in look_at_photos(self.judges["identity"], photos):
-            print(note, flush=True)
+        photos = {f"the photo of {person}": self.photo(person)[0] for person in shown}
+        look_first(self.cfg, self.judges, [prompt for _, prompt in self.prompts], photos)
 
     def photo(self, person: int | str) -> Tensor:
         """Reference photos [P, 3, H, W]; nothing that any prompt of the set asks for is in them."""
@@ -233,9 +230,22 @@ def augmented(
     return torch.cat([augment(photo, mask, inpaint) for photo, mask in zip(photos, masks, strict=True)])
 
 
-def judged_picture(photo: Tensor) -> Tensor:
-    """A reference photo [3, H, W] in [-1, 1] as the judges will see it, uint8."""
-    return torch.from_numpy(to_picture(photo.cpu())).permute(2, 0, 1)
+def look_first(
+    cfg: DictConfig,
+    judges: Mapping[str, Sequence[Any]],
+    prompts: Sequence[str],
+    photos: Mapping[str, Tensor],
+    compared: Sequence[str] | None = None,
+) -> None:
+    """Before anything is learned: what judges make of prompts, and of photos, name -> [3, H, W] in [-1, 1].
+
+    compared: the photos that images are compared with, None: all. Prints what is to be said of faces; ValueError for a
+    prompt that is too long for a judge, and for a photo that shows an identity judge no face.
+    """
+    check_lengths(judges["text"], [prompt.replace(PLACEHOLDER, cfg.sampler.generic) for prompt in prompts])
+    seen = {name: torch.from_numpy(to_picture(photo.cpu())).permute(2, 0, 1) for name, photo in photos.items()}
+    for note in look_at_photos(judges["identity"], seen, compared=compared):
+        print(note, flush=True)
 
 
 def changed(cfg: DictConfig, change: Mapping[str, Any]) -> DictConfig:

@@ -224,6 +224,12 @@ def test_a_run_of_ours_gives_floors_and_ceilings(run, folder, judges):
     _, printed, complaint = run(judges["a"], judges["faces"], f"anchors.oracle={oracle}")
     table = {row["judge"]: row for row in read_csv(written(folder, printed) / "table.csv")}
     assert table["identity/faces"]["ceiling"] == table["identity/faces"]["mean"], complaint
+    assert "of other people" not in printed
+    picture(folder / "elsewhere" / "p1.png", 500)
+    for person in (0, 2):
+        shutil.copytree(folder / "photos" / f"p{person}", folder / "elsewhere" / f"p{person}")
+    _, printed, complaint = run(judges["a"], judges["faces"], "photos=elsewhere", f"anchors.oracle={oracle}")
+    assert "the anchor oracle is of other people, too: p1 (" in printed, complaint
 
 
 def test_a_judge_of_ones_own_as_the_page_shows_it(run, folder, monkeypatch, tmp_path):

@@ -30,6 +30,15 @@ class Judged:
     contents: dict[str, str]
     notes: list[str]
 
+    def roles(self, scene: Scene, real: Sequence[Path]) -> dict[str, Any]:
+        """What each file was looked at as, by content: image, input photo, another photo of a person, real image."""
+
+        def of(paths: Sequence[Path]) -> list[str]:
+            return [self.contents[str(path)] for path in paths]
+
+        others = {person: of(paths) for person, paths in scene.others.items()}
+        return {"images as": of(scene.images), "photos as": of(scene.photos), "others as": others, "real as": of(real)}
+
 
 def judge_scene(
     scene: Scene,

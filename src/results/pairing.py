@@ -44,6 +44,17 @@ def names_by_photo(runs: Sequence[tuple[Path, Rows]]) -> list[dict[str, str]]:
     return [{name: names[run, name] for run, name in photos if run == number} for number in range(len(runs))]
 
 
+def other_people(own: tuple[Path, Rows], given: Mapping[str, tuple[Path, Rows]]) -> list[str]:
+    """Says which of the given runs (name -> folder and rows) show other people than one's own rows do."""
+    mine, *theirs = names_by_photo([own, *given.values()])
+    foreign = [sorted(set(names.values()) - set(mine.values())) for names in theirs]
+    return [
+        f"the anchor {name} is of other people, too: {', '.join(who)}"
+        for name, who in zip(given, foreign, strict=True)
+        if who
+    ]
+
+
 def _same(one: frozenset[_Photo], other: frozenset[_Photo]) -> bool:
     return all(any(a.shows(b) for b in other) for a in one) and all(any(a.shows(b) for a in one) for b in other)
 
