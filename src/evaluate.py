@@ -7,20 +7,24 @@ from omegaconf import DictConfig
 
 from src.devices import begun, described
 from src.entry import PACKAGE, command, count, plain
-from src.judging import Panel, Progress, settings_of, towers
+from src.judging import Panel, Progress, judge_weights, settings_of, towers
 from src.metrics.judged import Judged, judge_scene
-from src.metrics.manifest import image_files, read_scene
+from src.metrics.manifest import foreign_placeholders, image_files, read_scene
 from src.metrics.score import FaceRule, Scene, joined
 from src.results import tables
 from src.results.differences import column_means
 from src.results.digests import code_digest, digest
 from src.results.formats import Table
+from src.results.listing import check_listing
+from src.results.pairing import other_people
 from src.results.runs import Run, open_run
 from src.results.scores import score_table
-from src.results.store import read_csv, write_atomic, write_csv
+from src.results.store import read_scores, write_atomic, write_csv
 from src.studies import check_logger
 
-CODE = ("metrics", "judging.py", "evaluate.py", "results/scores.py")  # whose code decides what a run holds
+# whose code decides what a run holds
+TABLES = ("scores", "differences", "selection", "formats", "verdicts", "pairing")
+CODE = ("pictures.py", "folders.py", "metrics", "judging.py", "evaluate.py", *(f"results/{n}.py" for n in TABLES))
 Rows = list[dict[str, Any]]
 
 
@@ -36,37 +40,44 @@ def main(cfg: DictConfig) -> None:
         return print("no images were given: images=FOLDER photos=FOLDER has them judged")
     panel.check(cfg.missing)
     rule, batch, given = FaceRule(**plain(cfg.faces)), count(cfg, "batch"), given_anchors(cfg)
+    anchors = {name: rows for name, (_, rows) in given.items()}
     photos, manifest = (Path(cfg[name]) if cfg[name] else None for name in ("photos", "manifest"))
     scene = read_scene(Path(cfg.images), photos, manifest, need_photos=panel.needs_photos())
+    real = image_files(Path(cfg.real)) if cfg.real else []
     judged = judge_scene(
         scene,
         panel.here,
         generic=cfg.generic,
         rule=rule,
         kept=panel.kept(Path(cfg.runs)),
-        real=image_files(Path(cfg.real)) if cfg.real else (),
+        real=real,
         batch_size=batch,
         on_progress=Progress(),
     )
     config = {"system": cfg.system, "judges": settings_of(cfg), "faces": plain(cfg.faces), "generic": cfg.generic}
     config |= {name: str(Path(cfg[name]).resolve()) if cfg[name] else None for name in ("images", "photos")}
-    inputs = {"rows": [*scene.rows], "anchors": given, "listing": panel.listing}
-    key = digest(config | inputs, weights=judged.contents, code=code_digest(PACKAGE, CODE))
+    inputs = {"rows": [*scene.rows], "anchors": anchors, "listing": panel.listing, "towers": towers(cfg)}
+    inputs |= {"looked at": judged.contents, **judged.roles(scene, real)}
+    key = digest(config | inputs, weights=judge_weights(cfg), code=code_digest(PACKAGE, CODE))
     about = {"logger": plain(cfg.logger), "tags": ["evaluate"], "device": described(device)}
     with open_run(cfg.runs, cfg.system, config, key, **about) as run:
         rows = joined(linked(run, scene, photos, Path(cfg.images)), judged.columns)
-        table = score_table(rows, judged.anchors | given, marks=dict.fromkeys(towers(cfg), " †"))
-        table.notes.extend([f"rule: {rule}", *panel.notes(), *judged.left_out])
+        table = score_table(rows, judged.anchors | anchors, marks=dict.fromkeys(towers(cfg), " †"))
+        table.notes.extend([f"rule: {rule}", *panel.notes(), *judged.left_out, *judged.notes])
+        table.notes.extend([*foreign_placeholders(scene.rows), *other_people((run.folder, rows), given)])
         if not run.complete:
             write(run, rows, judged, {"table": table, "sets": Table(judged.sets), "judges": Table(panel.listing)})
     print(tables.to_text(table))
     print(f"scores: {run.path('scores.csv')}\ntable:  {run.path('table.md')}", flush=True)
 
 
-def given_anchors(cfg: DictConfig) -> dict[str, Rows]:
-    """Rows of the runs that are to be floors and ceilings. FileNotFoundError for a folder that is no judged run."""
+def given_anchors(cfg: DictConfig) -> dict[str, tuple[Path, Rows]]:
+    """Folder and rows of the runs that are to be floors and ceilings. FileNotFoundError for a folder that is no judged
+    run, ValueError for a damaged one."""
     folders = {name: Path(folder) for name, folder in plain(cfg.anchors).items() if folder}
-    return {name: list(read_csv(folder / "scores.csv")) for name, folder in folders.items()}
+    for folder in folders.values():
+        check_listing(folder, ("scores.csv",))
+    return {name: (folder, list(read_scores(folder / "scores.csv"))) for name, folder in folders.items()}
 
 
 def linked(run: Run, scene: Scene, photos: Path | None, images: Path) -> Rows:

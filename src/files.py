@@ -1,6 +1,7 @@
 """Files that are whole or not there, and locks: the bottom layer, for whoever writes something."""
 
 import fcntl
+import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+RECORD = ".sha256"  # what the file beside a file is called that holds its digest, in the format of `sha256sum -c`
 REMEDY = "free some space there, or choose another output folder that you may write to"
 
 
@@ -82,3 +84,34 @@ def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` to `path`, wholly or not at all; OSError as of `whole_file`."""
     with whole_file(path) as file:
         file.write(data)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def record_of(path: Path) -> Path:
+    """Where the digest of a file lies."""
+    return path.with_name(path.name + RECORD)
+
+
+def record(path: Path, digest: str) -> None:
+    """Write the digest of a file beside it, in the format of `sha256sum -c`; do so before the file gets its name."""
+    write_atomic(record_of(path), f"{digest}  {path.name}\n".encode())
+
+
+def write_recorded(path: Path, data: bytes) -> None:
+    """Write `data` to `path` and its digest beside it, which is there first: a file without one is never seen."""
+    record(path, hashlib.sha256(data).hexdigest())
+    write_atomic(path, data)
+
+
+def check_record(path: Path, remedy: str) -> None:
+    """Raise ValueError with the remedy unless a file has the SHA-256 that lies beside it."""
+    written = record_of(path).read_bytes().split()[:1] if record_of(path).is_file() else []
+    found = sha256_of(path)
+    if written != [found.encode()]:
+        recorded = f"{written[0].decode(errors='replace')[:12]}..." if written else "a recorded one"
+        raise ValueError(f"{path} has SHA-256 {found[:12]}..., not {recorded}: it is damaged; {remedy}")

@@ -13,13 +13,15 @@ from src.results.digests import code_digest, digest, file_digest
 from src.results.formats import to_csv, to_markdown, to_text
 from src.results.human_tables import tables_of
 from src.results.kits import Kit, key_rows, make_kit
+from src.results.listing import check_listing
 from src.results.page import assets
 from src.results.remote import local_folder
 from src.results.runs import Run, open_run
-from src.results.store import read_csv, read_json, write_atomic
+from src.results.store import read_object, read_scores, write_atomic
 
 KIND = "human_eval"
-CODE = ("human_eval.py", "results")
+KEPT = ("key.csv", "config.json", "summary.json")  # what of a kit is needed to read ratings
+CODE = ("human_eval.py", "pictures.py", "results")
 
 
 @command(KIND, words="words")
@@ -38,7 +40,7 @@ def make(cfg: DictConfig, words: Sequence[str]) -> None:
     numbers = {name: settings[name] for name in ("raters", "items", "per_sheet", "checks", "seed")}
     kit = make_kit(sides, **numbers)
     own = {name: settings[name] for name in ("questions", "noun", "pixels", "image_base")} | numbers
-    pictures = [[side.name, [file_digest(side.file(row["file"])) for row in side.rows]] for side in sides]
+    pictures = [[side.name, side.contents()] for side in sides]
     key = digest({"pictures": pictures, **own}, weights=assets(), code=code_digest(PACKAGE, CODE))
     with open_run(cfg.runs, KIND, {**own, "runs": {side.name: str(side.folder) for side in sides}}, key) as run:
         if not run.complete:
@@ -73,14 +75,13 @@ def score(cfg: DictConfig, words: Sequence[str]) -> None:
         raise FileNotFoundError(
             f"the key of the kits {', '.join(kits)} is not in {folder}: say kit=FOLDER, or runs=FOLDER"
         )
-    key, settings, made = (
-        read_csv(folder / "key.csv"),
-        read_json(folder / "config.json"),
-        read_json(folder / "summary.json"),
-    )
+    check_listing(folder, KEPT)
+    key = read_scores(folder / "key.csv")
+    settings, made = (read_object(folder / name) for name in ("config.json", "summary.json"))
     ratings.check_ratings(given, key, list(settings["questions"]))
     files = {str(number): file_digest(Path(word)) for number, word in enumerate(words)}
-    own = {"kit": folder.name, "files": files, "pass_rate": cfg.pass_rate, "at_least": cfg.at_least}
+    kit = {name: file_digest(folder / name) for name in KEPT}
+    own = {"kit": kit, "files": files, "pass_rate": cfg.pass_rate, "at_least": cfg.at_least}
     with open_run(
         cfg.runs, "human_score", own, digest(own, weights={}, code=code_digest(PACKAGE, ("results",)))
     ) as run:

@@ -1,6 +1,7 @@
 """From a configuration to judges: which there are, which are here, and what is to be said about them."""
 
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from src.entry import PACKAGE, build, build_or_missing, get_target, plain, portable
+from src.folders import files_below
 from src.metrics.text_similarity import is_tower
 from src.results.digests import code_digest, digest, file_digest
 from src.results.provenance import versions
@@ -119,7 +121,7 @@ class Panel:
 
     def kept(self, root: Path) -> dict[str, Path]:
         """The folder of each judge's embeddings: another one whenever settings, weights, code or library change."""
-        code, found = code_digest(PACKAGE, ("metrics",)), versions(LIBRARIES)
+        code, found = code_digest(PACKAGE, ("metrics", "pictures.py")), versions(LIBRARIES)
         folders = {}
         for kind in KINDS:
             for judge in self.here[kind]:
@@ -132,8 +134,19 @@ class Panel:
 
 def weight_digests(settings: Mapping[str, Any]) -> dict[str, str]:
     """The SHA-256 of every file that a judge's settings name."""
-    paths = [Path(str(value).removeprefix("local-dir:")) for value in settings.values() if "/" in str(value)]
-    files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    named = [str(value).removeprefix("local-dir:") for value in settings.values() if value is not None]
+    return {name: own for path in named if os.path.exists(path) for name, own in file_digests(Path(path)).items()}
+
+
+def judge_weights(cfg: DictConfig) -> dict[str, str]:
+    """The SHA-256 of every file that the settings of any judge name."""
+    nodes = [plain(node) for several in judge_nodes(cfg).values() for node in several.values()]
+    return {name: own for node in nodes for name, own in weight_digests(node).items()}
+
+
+def file_digests(path: Path) -> dict[str, str]:
+    """The SHA-256 of a file, or of every file below a folder, hidden and system files left out."""
+    files = sorted(files_below(path)) if path.is_dir() else [path]
     return {portable(str(file)): file_digest(file) for file in files if file.is_file()}
 
 

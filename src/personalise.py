@@ -16,7 +16,7 @@ from src.judging import build_judges
 from src.methods.profusion import check_shares
 from src.metrics.score import score_folder
 from src.models.base import TextToImage
-from src.models.prompts import check_prompt
+from src.models.prompts import check_distinct, check_prompt
 from src.preflight import Need
 from src.results.digests import code_digest, digest, file_digest
 from src.results.grids import contact_sheet
@@ -24,7 +24,7 @@ from src.results.runs import Run, open_run
 from src.results.store import save_png, to_picture, write_csv
 from src.results.study import Generate, Rows, batches
 from src.results.variants import kept_variants
-from src.studies import SIDE, TO_DRAW, TO_LEARN, augmented, base_of, check_logger, weights_of
+from src.studies import SIDE, TO_DRAW, TO_LEARN, augmented, base_of, check_logger, look_first, weights_of
 
 
 @command("personalise")
@@ -35,12 +35,12 @@ def main(cfg: DictConfig) -> None:
     if OmegaConf.is_missing(cfg, "photo"):
         raise ValueError(f"photo is not given: write photo=PATH; examples lie in {PACKAGE / 'tiny_world' / 'examples'}")
     check_logger(cfg)
-    settings = plain(cfg)
-    settings |= {name: _listed(settings[name]) for name in ("photo", "prompts")}
+    settings = asked(cfg)
     if not settings["prompts"]:
         raise ValueError("prompts ([]) must hold at least one prompt, such as 'a photo of S* at the beach'")
+    check_distinct(settings["prompts"])
     seeds = list(range(cfg.seed, cfg.seed + count(cfg, "seeds")))
-    weights = weights_of(cfg, "base", "promptnet", "judges", "augmentation")
+    weights_of(cfg, "base", "promptnet", "judges", "augmentation")  # shipped ones are checked
     base, promptnet, sampler = base_of(cfg, device), moved(build(cfg.promptnet), device), build(cfg.sampler)
     for prompt in settings["prompts"]:
         check_prompt(prompt, base.tokenizer, base.known_words, promptnet.num_pseudo_tokens)
@@ -49,13 +49,13 @@ def main(cfg: DictConfig) -> None:
     photos = moved(read_photos(settings["photo"], base.image_size), device)
     check_people(settings["people"], len(photos))
     check_shares(listed_shares(cfg), len(photos))
+    pictures = dict(zip(settings["photo"], photos, strict=True))  # images are compared with the first
+    look_first(cfg, build_judges(cfg, ("text", "identity")), settings["prompts"], pictures, settings["photo"][:1])
     if cfg.augmentation is not None:
         for photo, name in zip(photos, names_of(settings), strict=True):  # before a folder is made
             build(cfg.augmentation.mask)(photo[None], name, settings["prompts"])
     print(cfg.world.notice, flush=True)
-    own = deciding(settings)
-    own["photo"] = [file_digest(Path(path)) for path in settings["photo"]]
-    key = digest(portable(own), weights=weights, code=code_digest(PACKAGE, (*SIDE, "personalise.py")))
+    key = key_of(cfg)
     about: dict[str, Any] = {"group": f"{cfg.world.name}-own-photos", "tags": [cfg.world.name, "method"]}
     about["device"] = described(device)
     with open_run(cfg.runs, "personalise", settings, key, logger=plain(cfg.logger), **about) as run:
@@ -84,6 +84,21 @@ def photos_of(cfg: DictConfig) -> list[Need]:
     listed = [] if OmegaConf.is_missing(cfg, "photo") else _listed(plain(cfg.photo))
     remedies = {path: "" if Path(path).is_file() else "give the path of an image file" for path in listed}
     return [Need("the photo", path, remedy) for path, remedy in remedies.items()]
+
+
+def asked(cfg: DictConfig) -> dict[str, Any]:
+    """The settings as plain data; photo and prompts are lists."""
+    settings = plain(cfg)
+    return settings | {name: _listed(settings[name]) for name in ("photo", "prompts")}
+
+
+def key_of(cfg: DictConfig) -> str:
+    """The digest of the run: of its settings, of the photos' content, and of their names where masks go by them."""
+    own = deciding(asked(cfg))
+    own["names"] = None if cfg.augmentation is None else names_of(own)
+    own["photo"] = [file_digest(Path(path)) for path in own["photo"]]
+    weights = weights_of(cfg, "base", "promptnet", "judges", "augmentation")
+    return digest(portable(own), weights=weights, code=code_digest(PACKAGE, (*SIDE, "personalise.py")))
 
 
 def check_people(people: Any, photos: int) -> None:

@@ -1,5 +1,6 @@
 """From a composed configuration to a study: what `ablate` and its like have in common."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -12,21 +13,23 @@ from torch import Tensor
 
 from src.devices import described, device_of, let_go, memory_for, moved
 from src.entry import PACKAGE, build, count, deciding, plain, portable
-from src.judging import build_judges
+from src.judging import build_judges, file_digests
 from src.methods.profusion import ProFusion, Sampler
-from src.metrics.score import score_folder
+from src.metrics.faces import look_at_photos
+from src.metrics.score import PLACEHOLDER, check_lengths, score_folder
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
-from src.models.prompts import check_prompt
-from src.results.digests import code_digest, digest, file_digest
+from src.models.prompts import check_distinct, check_prompt
+from src.results.digests import code_digest, digest
 from src.results.runs import MODES, Run
-from src.results.store import locked
+from src.results.store import locked, to_picture
 from src.results.study import Generate, Rows, Study
 from src.results.variants import kept_variants
 from src.tiny_world.manifest import check_manifest
 
+SHOWN = ("people_set", "world.reference", "world.oracle", "world.stranger")  # what decides how people look
 # whose code decides what is learned, and what an image and its scores are
-LEARNING = ("diffusion.py", "sampling.py", "models", "data", "learning")
+LEARNING = ("diffusion.py", "sampling.py", "pictures.py", "folders.py", "models", "data", "learning")
 SIDE = (*LEARNING, "metrics", "methods", "studies.py", "judging.py", "results/study.py", "results/store.py")
 
 
@@ -52,9 +55,8 @@ def weights_of(cfg: DictConfig, *names: str) -> dict[str, str]:
         check_manifest(Path(cfg.world.weights))
     digests: dict[str, str] = {}
     for name in names:
-        for path in _paths(plain(cfg[name])):
-            files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-            digests |= {portable(str(file)): file_digest(file) for file in files}
+        for path in _paths(plain(OmegaConf.select(cfg, name))):
+            digests |= file_digests(path)
     return digests
 
 
@@ -63,7 +65,7 @@ def _paths(node: Any) -> Iterator[Path]:
     if isinstance(node, dict | list):
         for value in node.values() if isinstance(node, dict) else node:
             yield from _paths(value)
-    elif isinstance(node, str) and Path(node.removeprefix("local-dir:")).exists() and "/" in node:
+    elif isinstance(node, str) and os.path.exists(node.removeprefix("local-dir:")):
         yield Path(node.removeprefix("local-dir:"))
 
 
@@ -80,12 +82,13 @@ class Composed:
         check_logger(cfg)
         self.cfg, self.world, self.device = cfg, cfg.world, device_of(cfg.device)
         self._parked: dict[str, Any] = {}  # on the CPU while judges are asked
-        self.weights = weights_of(cfg, "base", "promptnet", "judges", "people_set")
+        self.weights = weights_of(cfg, "base", "promptnet", "judges", *SHOWN)
         every = [(family, prompt) for family, prompts in plain(cfg.prompt_set).items() for prompt in prompts]
         if not every:
             raise ValueError(
                 "prompt_set holds no prompt: give it at least one, such as after=['a photo of S* at the beach']"
             )
+        check_distinct([prompt for _, prompt in every])
         everybody = build(cfg.people_set)
         self.prompts = _alternating(every)[: count(cfg, "prompts", len(every))]
         self.people = everybody[: count(cfg, "people", len(everybody))]
@@ -117,12 +120,16 @@ class Composed:
         return build_judges(self.cfg, ("text", "identity"), device=self.device)
 
     def check(self, *configurations: DictConfig) -> None:
-        """Before a folder is made: ValueError for a prompt or a sampler that this base cannot use."""
+        """Before a folder is made: ValueError for a prompt or a sampler that this base cannot use, for a prompt that is
+        too long for a judge, and for a reference photo that shows an identity judge no face."""
         for prompt in self.every_prompt:
             check_prompt(prompt, self.base.tokenizer, self.base.known_words, self.promptnet.num_pseudo_tokens)
         for cfg in configurations:
             self.base.schedule(build(cfg.sampler).steps)
             build(cfg.method)
+        shown = self.people if self.judges["identity"] else []
+        photos = {f"the photo of {person}": self.photo(person)[0] for person in shown}
+        look_first(self.cfg, self.judges, [prompt for _, prompt in self.prompts], photos)
 
     def photo(self, person: int | str) -> Tensor:
         """Reference photos [P, 3, H, W]; nothing that any prompt of the set asks for is in them."""
@@ -159,12 +166,10 @@ class Composed:
         self, study: Study, name: str, cfg: DictConfig, *, fresh_noise: int = 0, role: str = "method"
     ) -> tuple[Run, Rows]:
         """The side of one configuration of `method` and `sampler`; `role` becomes a tag of its run."""
-        config = {name: deciding(plain(cfg[name]), name) for name in ("method", "sampler", "augmentation")}
+        config, study = self._side(study, cfg)
         sampler: Sampler = build(cfg.sampler)
         method: Callable[..., ProFusion] = build(cfg.method)
-        files = weights_of(cfg, "augmentation")
-        study = replace(study, weights={**study.weights, **files})
-        learned = Path(cfg.runs) / "people" / self._learned_key(config, files)
+        learned = Path(cfg.runs) / "people" / self._learned_key(config, weights_of(cfg, "augmentation"))
         variants = self._variants(cfg)
 
         def meet(person: int | str) -> Generate:
@@ -185,12 +190,22 @@ class Composed:
         with locked(keep.with_suffix(".lock"), f"person {person}"):
             return full.learn(self.base, photos, keep=keep, variants=variants and partial(variants, person))
 
+    def side_key(self, cfg: DictConfig, *, fresh_noise: int = 0) -> str:
+        """The digest of the run that `method_side` makes of this configuration."""
+        config, study = self._side(self.study(), cfg)
+        return study.key(config, fresh_noise)
+
+    def _side(self, study: Study, cfg: DictConfig) -> tuple[dict[str, Any], Study]:
+        """What one side adds to the study: its configuration, and the files that its augmentation reads."""
+        config = {name: deciding(plain(cfg[name]), name) for name in ("method", "sampler", "augmentation")}
+        return config, replace(study, weights={**study.weights, **weights_of(cfg, "augmentation")})
+
     def _variants(self, cfg: DictConfig) -> Callable[[int | str, Tensor], Tensor] | None:
         """(person, photos) -> their stored variants; None without augmentation."""
         if cfg.augmentation is None:
             return None
         recipe = {"augmentation": plain(cfg.augmentation), **self._photos()}
-        weights = weights_of(cfg, "base", "people_set", "augmentation")
+        weights = weights_of(cfg, "base", *SHOWN, "augmentation")
         key = digest(portable(recipe), weights=weights, code=code_digest(PACKAGE, LEARNING))
         folder, size = Path(cfg.runs) / "variants" / key[:12], self.base.image_size
         print(f"variants: {folder}/*/sheet.png (look at them)", flush=True)
@@ -212,7 +227,7 @@ class Composed:
         """
         parts = {"finetune": config["method"]["finetune"], "augmentation": config["augmentation"], **self._photos()}
         parts["promptnet"] = plain(self.cfg.promptnet)
-        weights = {**weights_of(self.cfg, "base", "promptnet", "people_set"), **files}
+        weights = {**weights_of(self.cfg, "base", "promptnet", *SHOWN), **files}
         return digest(portable(parts), weights=weights, code=code_digest(PACKAGE, LEARNING))[:12]
 
     def anchors(self, study: Study) -> dict[str, tuple[Run, Rows]]:
@@ -243,6 +258,24 @@ def augmented(
     augment, inpaint = build(augmentation.augment), build(augmentation.inpainter)(base)
     masks = build(augmentation.mask)(photos, person, prompts)
     return torch.cat([augment(photo, mask, inpaint) for photo, mask in zip(photos, masks, strict=True)])
+
+
+def look_first(
+    cfg: DictConfig,
+    judges: Mapping[str, Sequence[Any]],
+    prompts: Sequence[str],
+    photos: Mapping[str, Tensor],
+    compared: Sequence[str] | None = None,
+) -> None:
+    """Before anything is learned: what judges make of prompts, and of photos, name -> [3, H, W] in [-1, 1].
+
+    compared: the photos that images are compared with, None: all. Prints what is to be said of faces; ValueError for a
+    prompt that is too long for a judge, and for a photo that shows an identity judge no face.
+    """
+    check_lengths(judges["text"], [prompt.replace(PLACEHOLDER, cfg.sampler.generic) for prompt in prompts])
+    seen = {name: torch.from_numpy(to_picture(photo.cpu())).permute(2, 0, 1) for name, photo in photos.items()}
+    for note in look_at_photos(judges["identity"], seen, compared=compared):
+        print(note, flush=True)
 
 
 def changed(cfg: DictConfig, change: Mapping[str, Any]) -> DictConfig:

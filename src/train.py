@@ -1,6 +1,7 @@
 """Pre-train PromptNet on photos alone: `python -m src.train +experiment=tiny_pretrain`."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from src import preflight
 from src.data.latents import LatentCache
 from src.devices import begun, described, device_of, set_tf32
 from src.entry import PACKAGE, build, command, deciding, plain, portable
+from src.folders import sizes_digest
 from src.learning.trainer import is_follower
 from src.learning.tuned import Tuned
 from src.methods.profusion import Personal, Sampler
@@ -39,13 +41,7 @@ def trained_promptnet(cfg: DictConfig) -> Run:
     """The finished run of this configuration: stored, continued, or made now."""
     check_logger(cfg)
     preflight.show(cfg)
-    settings = portable(plain(cfg))
-    own = {name: deciding(settings[name]) for name in ("base", "promptnet", "learning", "data", "seed")}
-    own["data"] = {name: value for name, value in own["data"].items() if name not in ("batch", "workers")}
-    # the number of devices changes no result, but for rounding
-    own["trainer"] = {name: cfg.trainer[name] for name in ("steps", "gradient_clip", "precision", "ema")}
-    own["trainer"] |= {"minutes": cfg.trainer.minutes} if cfg.trainer.minutes else {}
-    key = digest(own, weights=weights_of(cfg, "base", "promptnet"), code=code_digest(PACKAGE, LEARNING))
+    settings, key = portable(plain(cfg)), key_of(cfg)
     if is_follower():  # the first process of this training holds the run; the others only learn
         run = Run(run_folder(cfg.runs, "train", key))
         if not run.complete:
@@ -60,6 +56,23 @@ def trained_promptnet(cfg: DictConfig) -> Run:
             run.keep("checkpoint", run.path("promptnet"))
             run.finish({"validation": validation, "steps": cfg.trainer.steps})
     return run
+
+
+def key_of(cfg: DictConfig) -> str:
+    """The digest of the training, and of what its validation says. Devices change no result, but for rounding.
+
+    Photos are known by their paths and sizes: to read all of them would take longer than to begin.
+    """
+    settings = portable(plain(cfg))
+    own = {name: deciding(settings[name]) for name in ("base", "promptnet", "learning", "data", "seed")}
+    own["data"] = {name: value for name, value in own["data"].items() if name not in ("batch", "workers")}
+    folders = {part: own["data"][part].get("folder") for part in ("train", "validation") if own["data"].get(part)}
+    places = {part: Path(folder).expanduser() for part, folder in folders.items() if folder}
+    own["photos"] = {part: sizes_digest(path) for part, path in places.items() if path.is_dir()}
+    trainer = ("steps", "gradient_clip", "precision", "ema", "validation_batches")
+    own["trainer"] = {name: cfg.trainer[name] for name in trainer}
+    own["trainer"] |= {"minutes": cfg.trainer.minutes} if cfg.trainer.minutes else {}
+    return digest(own, weights=weights_of(cfg, "base", "promptnet"), code=code_digest(PACKAGE, LEARNING))
 
 
 def pretrain(cfg: DictConfig, run: Run, key: str):

@@ -34,7 +34,7 @@ def main(cfg: DictConfig) -> None:
         "grid": plain(cfg.grid),
         "settings": portable(deciding(plain(cfg))),
     }
-    key = digest(parts, weights=composed.weights, code=code_digest(PACKAGE))
+    key = digest({**parts, "rows": rows}, weights=composed.weights, code=code_digest(PACKAGE))
     with open_run(cfg.runs, "tune", parts, key, device=described(device)) as run:
         table = tables.Table(rows, [f"selected with {', '.join(cfg.judges.selecting)}; {_sizes(study)}"])
         if not run.complete:

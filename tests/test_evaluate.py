@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import sys
+from itertools import product
 from pathlib import Path
 
 import huggingface_hub
@@ -136,6 +137,67 @@ def test_an_unchanged_folder_is_not_judged_twice(run, folder, judges):
     assert again == first and (written(folder, again) / "scores.csv").stat().st_mtime_ns == stamp
 
 
+def test_a_setting_that_changes_a_number_is_in_the_key(run, folder, judges):
+    """Another run, or the very same: each of these names files that the first run had looked at, too."""
+    for name, order in (("first", (0,)), ("reversed", (1, 0))):
+        for person, (place, number) in product(range(3), enumerate(order)):
+            copy = folder / name / f"p{person}" / f"{place}.jpg"
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(folder / "photos" / f"p{person}" / f"{number}.jpg", copy)
+    text = (folder / "images" / "manifest.csv").read_text()
+    (folder / "other.csv").write_text(text.replace("snow", "desert"))
+    deciding = ["real=photos/p0", "photos=first", "photos=reversed", "manifest=other.csv", "generic=somebody"]
+    deciding += ["faces.none=excluded", "faces.several=zero", "system=mine", "world.text_towers=[a/b]"]
+    every = [judges["a"], judges["faces"], judges["image"]]
+    first = written(folder, run(*every)[1])
+    found = {change: written(folder, run(*every, change)[1]) for change in deciding}
+    assert len({first, *found.values()}) == 1 + len(deciding) - 1, found  # no judge is built on that tower
+    for change in ("batch=3", "missing=leave_out", "logger.project=another"):
+        assert written(folder, run(*every, change)[1]) == first, change
+
+
+def test_a_phones_photo_scores_as_the_same_picture_upright(run, folder, judges):
+    """Reference photo and image show the same, one of them stored sideways (EXIF orientation 6)."""
+    shutil.rmtree(folder / "images")
+    shutil.rmtree(folder / "photos")
+    picture(folder / "images" / "0.png", 1)
+    (folder / "photos").mkdir()
+    exif = Image.Exif()
+    exif[274] = 6
+    with Image.open(folder / "images" / "0.png") as upright:
+        upright.transpose(Image.Transpose.ROTATE_90).save(folder / "photos" / "ada.PNG", exif=exif)
+    (folder / "images" / "manifest.csv").write_text("file,person,prompt,seed\n0.png,ada,a photo of sks person,0\n")
+    _, printed, complaint = run(judges["faces"])
+    (row,) = read_csv(written(folder, printed) / "scores.csv")
+    assert float(row["identity/faces"]) == pytest.approx(1, abs=1e-5), complaint
+    assert '"sks"' in printed and "write S*" in printed
+
+
+def test_a_prompt_too_long_for_a_judge_is_named_before_anything_is_scored(run, folder, judges):
+    manifest = folder / "images" / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("in the snow", f"in {'the ' * 30}snow"))
+    status, _, complaint = run(judges["a"])
+    assert status == 1 and "the snow" in complaint and "(for a)" in complaint and "too long" in complaint
+    assert not (folder / "runs").exists()
+
+
+def test_a_group_as_reference_photo_is_said_and_a_cat_refused_before_the_images(run, folder):
+    pytest.importorskip("dlib")
+    skimage, insightface = (Path(importlib.util.find_spec(name).origin).parent for name in ("skimage", "insightface"))
+    shutil.rmtree(folder / "images")
+    shutil.rmtree(folder / "photos")
+    shutil.copytree(skimage / "data", folder / "images", ignore=lambda _, names: {*names} - {"astronaut.png"})
+    (folder / "images" / "manifest.csv").write_text("file,person,prompt,seed\nastronaut.png,eileen,S*,0\n")
+    (folder / "photos").mkdir()
+    shutil.copy(insightface / "data" / "images" / "t1.jpg", folder / "photos" / "eileen.jpg")
+    status, printed, complaint = run("judges=dlib")
+    assert status == 0 and "dlib finds 6 faces in photos/eileen.jpg: the largest is taken" in printed, complaint
+    (folder / "photos" / "eileen.jpg").unlink()
+    shutil.copy(skimage / "data" / "chelsea.png", folder / "photos" / "eileen.png")
+    status, _, complaint = run("judges=dlib")
+    assert status == 1 and "dlib finds no face in the photo(s) photos/eileen.png" in complaint
+
+
 def test_the_face_rule_is_printed_and_obeyed(run, folder, judges, tmp_path):
     dark = {"identity": {"faces": judges["faces"]["identity"]["faces"] | {"presence": str(tmp_path / "never.onnx")}}}
     never = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 1))
@@ -162,6 +224,12 @@ def test_a_run_of_ours_gives_floors_and_ceilings(run, folder, judges):
     _, printed, complaint = run(judges["a"], judges["faces"], f"anchors.oracle={oracle}")
     table = {row["judge"]: row for row in read_csv(written(folder, printed) / "table.csv")}
     assert table["identity/faces"]["ceiling"] == table["identity/faces"]["mean"], complaint
+    assert "of other people" not in printed
+    picture(folder / "elsewhere" / "p1.png", 500)
+    for person in (0, 2):
+        shutil.copytree(folder / "photos" / f"p{person}", folder / "elsewhere" / f"p{person}")
+    _, printed, complaint = run(judges["a"], judges["faces"], "photos=elsewhere", f"anchors.oracle={oracle}")
+    assert "the anchor oracle is of other people, too: p1 (" in printed, complaint
 
 
 def test_a_judge_of_ones_own_as_the_page_shows_it(run, folder, monkeypatch, tmp_path):

@@ -107,13 +107,30 @@ class Finetune:
         optimizer = torch.optim.AdamW(trained, lr=self.lr, weight_decay=self.weight_decay, fused=fused)
         (base,) = module._base
         scale = LOSS_SCALE.get(base.unet.dtype, 1.0)
+        finite: list[Tensor] = []  # looked at once, in the end: nobody waits for a step
         for step in range(self.steps):
             batch = torch.stack([pairs[step * self.batch + slot] for slot in range(self.batch)])
             optimizer.zero_grad(set_to_none=True)
-            (module.training_step(batch, step) * scale).backward()
+            loss = module.training_step(batch, step)
+            finite.append(loss.detach().isfinite())
+            (loss * scale).backward()
             if scale != 1:
                 torch._foreach_div_([p.grad for p in trained if p.grad is not None], scale)
             optimizer.step()
+        with torch.no_grad():  # what the last step made of the weights is looked at, too
+            finite.append(module.training_step(batch, self.steps).isfinite())
+            finite.append(torch.stack([parameter.isfinite().all() for parameter in trained]).all())
+        self._check(torch.stack(finite))
+
+    def _check(self, finite: Tensor) -> None:
+        """ValueError at the first loss, or for a result, that is not finite; finite: bool [steps + 2]."""
+        if finite.is_meta or bool(finite.all()):  # meta tensors hold no numbers
+            return
+        step = int((~finite).nonzero()[0, 0])
+        what = f"loss of fine-tuning is not finite at step {step + 1}"
+        if step >= self.steps:
+            what = f"result of fine-tuning is not finite after step {self.steps}"
+        raise ValueError(f"the {what}: nothing of it is kept; lower method.finetune.lr ({self.lr:g})")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from src.files import write_atomic
+from src.files import check_record, write_recorded
 from src.models.base import HALF, TextToImage, compile_blocks
 from src.models.personal import attention_projections
 from src.models.promptnet import PromptNet
@@ -65,10 +65,11 @@ class Tuned:
         return replace(self, change=change)
 
     def save(self, path: Path) -> None:
-        """One safetensors file, whole or not there (OSError): the change, or on a full-precision base the weights."""
+        """One safetensors file with its SHA-256 beside it, whole or not there (OSError): the change, or on a
+        full-precision base the weights."""
         tensors = self.trained.state_dict() if self.change is None else self.change
         tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
-        write_atomic(path, save(tensors, metadata={"format": "pt", **self._about()}))
+        write_recorded(path, save(tensors, metadata={"format": "pt", **self._about()}))
 
     def _about(self) -> dict[str, str]:
         """What a file says of itself, and must say to be of use here."""
@@ -88,6 +89,7 @@ class Tuned:
     def load(self, path: Path) -> "Tuned":
         """What `save` wrote, into these untouched copies. ValueError for a damaged file, one of another base,
         PromptNet or precision."""
+        check_record(path, "delete it to learn again")
         try:
             with safe_open(path, "pt") as file:
                 self._check(path, file.metadata() or {})

@@ -108,6 +108,7 @@ class Personal:
         self.shares = [1 / len(photos)] * len(photos) if shares is None else list(shares)
         check_shares(shares, len(photos))
         self.noise = PersonalNoise(self.base, promptnet, photos, generic=sampler.generic)
+        self._finite: list[Tensor] = []  # of each call of the noise, whether what it predicted is
 
     @property
     def unet_evaluations(self) -> int:
@@ -132,11 +133,32 @@ class Personal:
         self.noise.unet_evaluations = 0
         randn_like = seeded_randn_like(seeds)
         x = randn_like(torch.empty(len(seeds), *self.base.latent_shape, device=self.base.device))
-        return self.base.decode(self._sample(x, prompts, randn_like))
+        self._finite = []
+        latents = self._sample(x, prompts, randn_like)
+        self._check_finite(prompts)
+        return self.base.decode(latents)
 
     def _terms(self, rows: Sequence[Mapping[str, Any]], prompts: Sequence[str], shares: Sequence[float]) -> Terms:
         terms = {prompt: self.sampler.terms(rows, prompt, shares) for prompt in dict.fromkeys(prompts)}
         return by_row([terms[prompt] for prompt in prompts])
+
+    def _watched_noise(self, x: Tensor, t: Tensor, conditions: Sequence[Any]) -> Sequence[Tensor]:
+        """The noise prediction; whether it is finite is noted down where it was computed, and nobody waits for it."""
+        predicted = self.noise(x, t, conditions)
+        self._finite.append(torch.stack([eps.isfinite().all() for eps in predicted]).all())
+        return predicted
+
+    def _check_finite(self, prompts: Sequence[str]) -> None:
+        """ValueError where a noise prediction was not finite: nothing could come of it."""
+        finite = torch.stack(self._finite)
+        if finite.is_meta or bool(finite.all()):  # meta tensors hold no numbers
+            return
+        call = int((~finite).nonzero()[0, 0])
+        raise ValueError(
+            f'the noise that is predicted for "{prompts[0]}" is not finite at call {call + 1} of {len(finite)} of the '
+            f"U-Net: nothing is drawn; lower sampler.guidance ({dict(self.sampler.guidance)}), or method.finetune.lr "
+            "and learn again"
+        )
 
     def _sample(self, x: Tensor, prompts: Sequence[str], randn_like: RandnLike) -> Tensor:
         """Noise [B, C, h, w] -> latents: the opening steps, if there are any, then the others."""
@@ -148,7 +170,7 @@ class Personal:
             (rest, sampler.separate, sampler.fusion_steps),
         ):
             x = fusion_sample(
-                self.noise,
+                self._watched_noise,
                 x,
                 schedule,
                 joint=joint,

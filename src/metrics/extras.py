@@ -11,7 +11,7 @@ from torch import Tensor
 
 from src.metrics.embeddings import Embeddings, Judges, said
 from src.metrics.pictures import Album
-from src.metrics.score import Columns, FaceRule, Scene
+from src.metrics.score import Columns, FaceRule, Scene, check_finite
 
 Seen = Mapping[str, Embeddings]
 Rows = list[dict[str, Any]]
@@ -22,7 +22,7 @@ def extra_columns(scene: Scene, album: Album, judges: Judges, seen: Seen, prompt
     """Columns beside text and identity; blank where they have no meaning.
 
     "faces/<judge>": how many faces an identity judge finds. "image/<judge>": likeness to the input photo.
-    "right/<judge>": 1 where the image's own prompt is nearer than every other prompt of the folder, else 0.
+    "right/<judge>": 1 where no other prompt of the folder is nearer than the image's own, else 0.
     "copy_paste/<judge>" and "diversity/<judge>": see these functions.
     """
     keys = [album.digest[path] for path in scene.images]
@@ -42,6 +42,7 @@ def extra_columns(scene: Scene, album: Album, judges: Judges, seen: Seen, prompt
     for judge in judges.get("image", ()):
         if len(set(cells)) < len(cells):
             columns[f"diversity/{judge.name}"] = diversity(judge, seen[judge.name].vectors(keys), cells)
+    check_finite(columns, scene.rows)
     return columns
 
 
@@ -54,9 +55,9 @@ def _right(judge: Any, seen: Embeddings, keys: Sequence[str], prompts: Sequence[
     if len(distinct) < 2:
         return {}
     words, images = seen.vectors([said(prompt) for prompt in distinct]), seen.vectors(keys)
-    nearest = torch.stack([judge.compare(images, word) for word in words]).argmax(0).tolist()
-    own = [distinct.index(prompt) for prompt in prompts]
-    return {f"right/{judge.name}": [int(i == j) for i, j in zip(nearest, own, strict=True)]}
+    near = torch.stack([judge.compare(images, word) for word in words])  # [prompts, images]
+    own = near[torch.tensor([distinct.index(prompt) for prompt in prompts]), torch.arange(len(keys))]
+    return {f"right/{judge.name}": (own >= near.amax(0)).int().tolist()}
 
 
 def copy_paste(
@@ -124,7 +125,7 @@ def anchor_rows(
 
 def _fill(rows: Rows, name: str, values: Sequence[Any]) -> None:
     for row, value in zip(rows, values, strict=True):
-        row[name] = value
+        row[name] = "" if value != value else value  # nan: no face to compare with
 
 
 def _likeness(judge: Any, seen: Embeddings, scene: Scene, album: Album, row: int) -> float:

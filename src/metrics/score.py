@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from src.metrics.embeddings import Embeddings, Judges, look, said
+from src.metrics.faces import refuse_faceless
 from src.metrics.identity import Identity
 from src.metrics.pictures import Album
 from src.metrics.text_similarity import TextSimilarity
@@ -79,15 +81,17 @@ def score_folder(
 
     Raises:
         FileNotFoundError: there is no images.csv.
-        ValueError: a column, an image or a photo is missing, or an image is truncated.
+        ValueError: a column, an image or a photo is missing, an image is truncated, or a prompt too long for a judge.
     """
     rows = read_rows(folder / "images.csv")
     images, photos = ([folder / row[name] for row in rows] for name in ("file", "photo"))
     scene = Scene(rows, images, photos if identity else [], {})
-    album = Album([*images, *scene.photos])
     judges: Judges = {"text": text, "identity": identity}
     prompts = generic_prompts(rows, generic)
-    seen = look(judges, album, prompts, kept={}, batch_size=batch_size, on_progress=on_progress)
+    check_lengths(text, prompts)
+    album = Album([*images, *scene.photos])
+    how: dict[str, Any] = {"batch_size": batch_size, "on_progress": on_progress}
+    seen = look(judges, album, prompts, kept={}, photos=scene.photos, **how)
     return joined(rows, main_columns(scene, album, judges, seen, prompts, rule or FaceRule()))
 
 
@@ -104,6 +108,19 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def generic_prompts(rows: Sequence[Mapping[str, Any]], generic: str) -> list[str]:
     """Each row's prompt with the subject named generically."""
     return [row["prompt"].replace(PLACEHOLDER, generic) for row in rows]
+
+
+def check_lengths(judges: Sequence[Any], prompts: Sequence[str]) -> None:
+    """Before anything is scored: ValueError names the prompts of which a text judge would read the beginning alone."""
+    asked = list(dict.fromkeys(prompts))
+    cut = {judge.name: judge.too_long(asked) for judge in judges if hasattr(judge, "too_long")}
+    wrong = {prompt: [name for name, several in cut.items() if prompt in several] for prompt in asked}
+    listed = [f'"{prompt}" (for {", ".join(names)})' for prompt, names in wrong.items() if names]
+    if listed:
+        raise ValueError(
+            f"{len(listed)} prompt(s) are too long for a judge, which would not read their ends: {'; '.join(listed)}; "
+            "shorten them, or leave these judges out"
+        )
 
 
 def joined(rows: Sequence[Mapping[str, Any]], columns: Columns) -> list[dict[str, Any]]:
@@ -135,11 +152,21 @@ def main_columns(
         faces = own.faces(keys)
         columns[f"identity/{judge.name}"] = rule(judge.compare(own.vectors(keys), own.vectors(photos)), faces)
         found &= faces > 0
+    check_finite(columns, scene.rows)
     return columns | ({"face_found": found.int().tolist()} if judges.get("identity") else {})
+
+
+def check_finite(columns: Columns, rows: Sequence[Mapping[str, Any]]) -> None:
+    """ValueError names the column and the images of scores that are not finite; a blank is a score that is left out."""
+    for name, values in columns.items():
+        bad = [row["file"] for row, value in zip(rows, values, strict=True) if value != "" and not math.isfinite(value)]
+        if bad:
+            raise ValueError(
+                f"{name} is not finite for {', '.join(map(str, bad))}: nothing of it is kept; look at this judge's "
+                "weights, or leave it out"
+            )
 
 
 def _check_photos(name: str, seen: Embeddings, paths: Sequence[Path], keys: Sequence[str]) -> None:
     faceless = seen.vectors(keys).isnan().any(-1).tolist()
-    if any(faceless):
-        names = ", ".join(str(p) for p in dict.fromkeys(p for p, bad in zip(paths, faceless, strict=True) if bad))
-        raise ValueError(f"{name} finds no face in the photo(s) {names}: give others, or leave this judge out")
+    refuse_faceless(name, [str(path) for path, bad in zip(paths, faceless, strict=True) if bad])

@@ -105,6 +105,14 @@ class TextSimilarity:
         """P prompts -> unit vectors [P, D]."""
         return self.embed_texts(prompts).cpu()
 
+    def too_long(self, prompts: Sequence[str]) -> list[str]:
+        """Those of the prompts whose ends this judge would never read: more tokens than its text tower takes."""
+        longest = self.tokenizer.context_length
+        short, whole = self.tokenizer(list(prompts)), self.tokenizer(list(prompts), context_length=2 * longest)
+        pad = self.tokenizer([""], context_length=2 * longest)[0, -1]
+        cut = (short != whole[:, :longest]).any(1) | (whole[:, longest:] != pad).any(1)
+        return [prompt for prompt, is_cut in zip(prompts, cut.tolist(), strict=True) if is_cut]
+
     def compare(self, a: Tensor, b: Tensor) -> Tensor:
         """Embeddings [..., D] -> cosines [...]."""
         return (a * b).sum(-1)

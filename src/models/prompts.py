@@ -185,6 +185,15 @@ def check_prompt(
         _check_words(prompt, known_words)
 
 
+def check_distinct(prompts: Sequence[str]) -> None:
+    """ValueError names the prompts that stand there more than once: their images could not be told apart later."""
+    known = [" ".join(prompt.split()) for prompt in prompts]
+    twice = [prompt for prompt in dict.fromkeys(known) if known.count(prompt) > 1]
+    if twice:
+        listed = ", ".join(f'"{prompt}"' for prompt in twice)
+        raise ValueError(f"prompts hold {listed} more than once: write each prompt once, and set seeds for more images")
+
+
 def _check_length(prompt: str, tokenizer: CLIPTokenizer, pseudo_tokens: int) -> None:
     head, tail = _split(prompt, tokenizer)
     longest, length = tokenizer.model_max_length, 2 + len(head) + pseudo_tokens + len(tail or [])

@@ -1,5 +1,7 @@
 """Pre-training: draws are pure functions, the loss is the paper's, and a step that is not finite stops all."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -129,6 +131,14 @@ def test_a_photo_that_makes_the_loss_infinite_stops_the_training_and_is_named(ti
     assert [path.name for path in sorted((tmp_path / "checkpoints").glob("*.ckpt"))][-1] == "step-00000003.ckpt"
     module, _, _ = pretrain(tiny_base, photos, tmp_path, 4)  # the good checkpoint is there to go on from
     assert all(p.isfinite().all() for p in module.parameters())
+
+
+def test_a_last_step_that_spoils_the_weights_is_not_kept(tiny_base, photos, tmp_path):
+    """All losses and gradients of the steps were finite; what the step made of the weights shows in the validation."""
+    module = learner(tiny_base, optimizer=partial(torch.optim.AdamW, lr=1e30))
+    with pytest.raises(ValueError, match=r"validation loss is not finite at step 1: .*lower learning\.optimizer\.lr"):
+        pretrain(tiny_base, photos, tmp_path, 1, module=module, checkpoint_every=1)
+    assert not list((tmp_path / "checkpoints").glob("*.ckpt"))
 
 
 def test_gradients_that_are_not_finite_stop_the_training(tiny_base, photos, tmp_path):
