@@ -18,6 +18,9 @@ from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from src import schema
+from src.words import GATHERED, for_hydra, names_files
+
 PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf"
 # what a configuration may build; a configuration that comes with weights is read as numbers and never built from
@@ -35,17 +38,15 @@ _QUIET = ("pytorch_lightning", "lightning", "lightning.pytorch", "transformers",
 OmegaConf.register_new_resolver("package", lambda path: str(PACKAGE / path), replace=True)
 
 
-def command(name: str, words: str | None = None) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
-    """Make `main(cfg)` a command that composes conf/<name>.yaml. An error ends it with one sentence and status 1.
-
-    words: the setting, a list, that takes all words of the command line that set nothing (paths, say).
-    """
+def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+    """Make `main(cfg)` a command that composes conf/<name>.yaml. An error ends it with one sentence and status 1."""
 
     def wrap(main: Callable[[DictConfig], None]) -> Callable[[], None]:
         @functools.wraps(main)
         def checked(cfg: DictConfig) -> None:
             try:
                 check_overrides(cfg, HydraConfig.get().overrides.task)
+                schema.check(cfg, name)
                 check_targets(cfg)
                 main(cfg)
             except (ValueError, OSError, OmegaConfBaseException, InstantiationException) as error:
@@ -57,11 +58,10 @@ def command(name: str, words: str | None = None) -> Callable[[Callable[[DictConf
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on to us
             _quieten()
-            if words:
-                sys.argv[1:] = gathered(sys.argv[1:], words)
             try:
+                sys.argv[1:] = typed(name, sys.argv[1:])
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked)()
-            except (HydraException, OmegaConfBaseException) as error:
+            except (ValueError, HydraException, OmegaConfBaseException) as error:
                 sys.exit(f"error: {_composition(error, name)}")
 
         return run
@@ -69,29 +69,58 @@ def command(name: str, words: str | None = None) -> Callable[[Callable[[DictConf
     return wrap
 
 
+def refuse_early(module: str, arguments: Sequence[str]) -> None:
+    """End `python -m src.NAME ...` in one sentence if what was typed is wrong, before NAME and its libraries are read.
+
+    Hydra's own options, such as --help and --multirun, are left to Hydra.
+    """
+    name, words = module.rpartition("src.")[2], list(arguments)
+    if name == "bench" and words:
+        name = f"bench_{words.pop(0)}"
+    if (CONF / f"{name}.yaml").is_file() and not any(word.startswith("-") for word in words):
+        try:
+            composed(name, words)
+        except ValueError as error:
+            sys.exit(f"error: {_one_line(error)}")
+
+
+def composed(name: str, arguments: Sequence[str]) -> DictConfig:
+    """What a command line asks of a command, checked as far as that goes without reading a library.
+
+    Raises:
+        ValueError: naming the setting, its value, and what is allowed.
+    """
+    words = typed(name, arguments)
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = hydra.compose(name, words)
+        check_overrides(cfg, words)
+        schema.check(cfg, name)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(_composition(error, name)) from error
+    return cfg
+
+
+def typed(name: str, arguments: Sequence[str]) -> list[str]:
+    """The words of a command line as Hydra is to read them. ValueError for what no setting or choice can be."""
+    words = for_hydra(arguments, functools.partial(schema.kind_of, command=name), GATHERED.get(name))
+    for word in words:
+        group, _, value = word.lstrip("+~").partition("=")
+        choices = sorted(path.stem for path in (CONF / group.partition("@")[0]).glob("*.yaml"))
+        if word.startswith("~"):
+            raise ValueError(f"{word}: no setting is deleted; write {group}=null where there may be none")
+        if choices and not names_files(value):
+            raise ValueError(f"{group} ({schema.shown(value)}) must be one of {', '.join(choices)}")
+    return words
+
+
 def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     """The configuration of another command, inside a command. ValueError as for a command line."""
     cfg = hydra.compose(name, list(overrides))
     check_overrides(cfg, overrides)
+    schema.check(cfg, name)
     check_targets(cfg)
     return cfg
-
-
-def gathered(arguments: Sequence[str], setting: str) -> list[str]:
-    """The arguments with all words that set nothing as one list: `a x=1 b` -> `x=1 setting=['a','b']`."""
-    words = [
-        word
-        for before, word in zip(["", *arguments], arguments, strict=False)
-        if not word.startswith(("-", "+", "~")) and not before.startswith("-") and _sets_nothing(word)
-    ]
-    quoted = ",".join("'" + word.replace("\\", "\\\\").replace("'", "\\'") + "'" for word in words)
-    rest = [argument for argument in arguments if argument not in words]
-    return [*rest, f"{setting}=[{quoted}]"] if words else rest
-
-
-def _sets_nothing(word: str) -> bool:
-    """No `name=value`, or a path in which the sign happens to stand."""
-    return "=" not in word or Path(word).exists()
 
 
 def _quieten() -> None:

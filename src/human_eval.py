@@ -22,7 +22,7 @@ KIND = "human_eval"
 CODE = ("human_eval.py", "results")
 
 
-@command(KIND, words="words")
+@command(KIND)
 def main(cfg: DictConfig) -> None:
     tasks: dict[str, Callable[[DictConfig, Sequence[str]], None]] = {"make": make, "score": score}
     task, *words = cfg.words or [""]
