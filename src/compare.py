@@ -10,7 +10,7 @@ from src.entry import PACKAGE, command, plain
 from src.results import comparison_tables, tables
 from src.results.compared import Side, gaps, read_sides
 from src.results.comparison import KINDS, Estimate, estimate, score_columns, with_overall
-from src.results.digests import code_digest, digest, file_digest
+from src.results.digests import code_digest, digest
 from src.results.formats import Table, to_csv, to_markdown, to_text
 from src.results.latex import to_latex
 from src.results.page import assets, comparison_page
@@ -18,7 +18,7 @@ from src.results.remote import local_folder
 from src.results.runs import open_run
 from src.results.store import write_atomic
 
-CODE = ("compare.py", "results")
+CODE = ("compare.py", "pictures.py", "results")
 DIFFERENCES = "Differences to"
 
 
@@ -30,7 +30,7 @@ def main(cfg: DictConfig) -> None:
     folders = [local_folder(word, Path(cfg.runs) / "wandb") for word in cfg.compared]
     sides = read_sides(folders, settings["names"])
     reference = _reference(sides, cfg.reference)
-    own = [[side.name, side.kind, file_digest(side.file("scores.csv"))] for side in sides]
+    own = [[side.name, side.kind, side.folder.name, dict(side.about), side.contents()] for side in sides]
     key = digest({"sides": own, **settings}, weights=assets(), code=code_digest(PACKAGE, CODE))
     config = {"compared": {side.name: str(side.folder) for side in sides}, **settings}
     with open_run(cfg.runs, "compare", config, key) as run:

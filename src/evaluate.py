@@ -19,7 +19,9 @@ from src.results.scores import score_table
 from src.results.store import read_csv, write_atomic, write_csv
 from src.studies import check_logger
 
-CODE = ("metrics", "judging.py", "evaluate.py", "results/scores.py")  # whose code decides what a run holds
+# whose code decides what a run holds
+CODE = ("pictures.py", "folders.py", "metrics", "judging.py", "evaluate.py")
+CODE += tuple(f"results/{name}.py" for name in ("scores", "differences", "selection", "formats", "verdicts"))
 Rows = list[dict[str, Any]]
 
 

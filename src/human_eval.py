@@ -19,7 +19,7 @@ from src.results.runs import Run, open_run
 from src.results.store import read_csv, read_json, write_atomic
 
 KIND = "human_eval"
-CODE = ("human_eval.py", "results")
+CODE = ("human_eval.py", "pictures.py", "results")
 
 
 @command(KIND)
@@ -38,7 +38,7 @@ def make(cfg: DictConfig, words: Sequence[str]) -> None:
     numbers = {name: settings[name] for name in ("raters", "items", "per_sheet", "checks", "seed")}
     kit = make_kit(sides, **numbers)
     own = {name: settings[name] for name in ("questions", "noun", "pixels", "image_base")} | numbers
-    pictures = [[side.name, [file_digest(side.file(row["file"])) for row in side.rows]] for side in sides]
+    pictures = [[side.name, side.contents()] for side in sides]
     key = digest({"pictures": pictures, **own}, weights=assets(), code=code_digest(PACKAGE, CODE))
     with open_run(cfg.runs, KIND, {**own, "runs": {side.name: str(side.folder) for side in sides}}, key) as run:
         if not run.complete:
@@ -80,7 +80,8 @@ def score(cfg: DictConfig, words: Sequence[str]) -> None:
     )
     ratings.check_ratings(given, key, list(settings["questions"]))
     files = {str(number): file_digest(Path(word)) for number, word in enumerate(words)}
-    own = {"kit": folder.name, "files": files, "pass_rate": cfg.pass_rate, "at_least": cfg.at_least}
+    kit = {name: file_digest(folder / name) for name in ("key.csv", "config.json", "summary.json")}
+    own = {"kit": kit, "files": files, "pass_rate": cfg.pass_rate, "at_least": cfg.at_least}
     with open_run(
         cfg.runs, "human_score", own, digest(own, weights={}, code=code_digest(PACKAGE, ("results",)))
     ) as run:

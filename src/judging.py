@@ -106,7 +106,7 @@ class Panel:
 
     def kept(self, root: Path) -> dict[str, Path]:
         """The folder of each judge's embeddings: another one whenever settings, weights, code or library change."""
-        code, found = code_digest(PACKAGE, ("metrics",)), versions(LIBRARIES)
+        code, found = code_digest(PACKAGE, ("metrics", "pictures.py")), versions(LIBRARIES)
         folders = {}
         for kind in KINDS:
             for judge in self.here[kind]:

@@ -25,7 +25,7 @@ from src.results.variants import kept_variants
 from src.tiny_world.manifest import check_manifest
 
 # whose code decides what is learned, and what an image and its scores are
-LEARNING = ("diffusion.py", "sampling.py", "models", "data", "learning")
+LEARNING = ("diffusion.py", "sampling.py", "pictures.py", "folders.py", "models", "data", "learning")
 SIDE = (*LEARNING, "metrics", "methods", "studies.py", "judging.py", "results/study.py", "results/store.py")
 
 

@@ -5,17 +5,17 @@ from pathlib import Path
 
 from torch import Tensor
 
-from src.data.photo_index import SUFFIXES
 from src.data.photos import read_photos
+from src.folders import people_in, pictures_of
 
 CONSENT = "CONSENT.txt"
 
 
 def people(folder: str | Path) -> list[str]:
-    """The people of a folder by name: each is one photo (its name without suffix), or a folder of photos.
+    """The people of a folder by name: each is one photo (its name without suffix), or a folder of photos (its name).
 
-    Raises FileNotFoundError for a folder without people or without the note, ValueError for an empty note and for
-    two people of one name.
+    Hidden and system files are left out (`src.folders`), and that is said. Raises FileNotFoundError for a folder
+    without people or without the note, ValueError for an empty note and for two people of one name.
     """
     folder = Path(folder)
     note = folder / CONSENT
@@ -23,12 +23,9 @@ def people(folder: str | Path) -> list[str]:
         raise FileNotFoundError(f"{note} is missing: write into it who is shown, and that and when they agreed to this")
     if not note.read_text(encoding="utf-8").strip():
         raise ValueError(f"{note} is empty: write into it who is shown, and that and when they agreed to this")
-    names = sorted(path.stem if path.is_file() else path.name for path in folder.iterdir() if _photos(path))
+    names = sorted(people_in(folder))
     if not names:
         raise FileNotFoundError(f"no people in {folder}: put a photo, or a folder of photos, of each person there")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{folder} has more than one person called {twice[0]!r}: rename one, or make it one folder")
     return names
 
 
@@ -37,7 +34,7 @@ def reference(person: str, prompts: Sequence[str], *, folder: str | Path, size: 
 
     prompts: of the study; that the photos show nothing of what they ask for is up to whoever chose them.
     """
-    own = [photo for path in Path(folder).iterdir() if person in (path.name, path.stem) for photo in _photos(path)]
+    own = pictures_of(Path(folder), person)
     if not own:
         raise FileNotFoundError(f"there is no person {person!r} in {folder}")
     return read_photos(own, size)
@@ -49,16 +46,10 @@ def drawn_mask(photos: Tensor, person: int | str, prompts: Sequence[str], *, fol
     They are named like the photos: folder/PERSON.png, or folder/PERSON/*.png in the order of the photos' names.
     FileNotFoundError if one is missing.
     """
-    paths = [mask for path in sorted(Path(folder).glob("*")) if path.stem == str(person) for mask in _photos(path)]
+    paths = pictures_of(Path(folder), str(person))
     if len(paths) != len(photos):
         raise FileNotFoundError(
             f"{len(paths)} masks of {person} for {len(photos)} photos: draw each, white on the subject, "
             f"as {folder}/{person}.png (several photos: {folder}/{person}/*.png)"
         )
     return read_photos(paths, photos.shape[-1]).mean(1, keepdim=True) / 2 + 0.5
-
-
-def _photos(path: Path) -> list[Path]:
-    """The photos that stand for one person: a file itself, or all files of a folder."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    return [file for file in files if file.suffix.lower() in SUFFIXES]

@@ -15,14 +15,14 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from tqdm import tqdm
 
 from src.files import locked, write_atomic
+from src.folders import SUFFIXES, is_picture, tell_left_out, walk
 
-# What may be a photo. HEIC cannot be decoded here: it is listed as unusable, not passed over in silence.
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 SHOWN = 3  # problems that a message quotes
 
 Decode = Callable[[Path], Image.Image]
@@ -99,9 +99,10 @@ def photo_index(folder: Path, indexes: Path, *, decode: Decode, echo: Echo = pri
         if known is not None and known.folders == _times(folder, known.folders):
             return known
         index = _made(folder, file, known, decode)
+        tell_left_out(folder, echo)
         plain = {"folder": str(folder.resolve()), "folders": index.folders}
-        rows = {"photos": [list(asdict(photo).values()) for photo in index.photos]}
-        write_atomic(file, json.dumps(plain | rows, ensure_ascii=False).encode())
+        plain |= {"photos": [list(asdict(photo).values()) for photo in index.photos]}
+        write_atomic(file, json.dumps({"sha256": _digest(plain), **plain}, ensure_ascii=False).encode())
         echo(f"{len(index.photos)} photos below {folder} are indexed in {file}")
         return index
 
@@ -112,13 +113,22 @@ def photo_paths(folder: Path) -> list[str]:
 
 
 def _read(folder: Path, file: Path) -> PhotoIndex | None:
+    """What lies in `file`; None without one, or for one of before indexes carried their digest."""
     if not file.exists():
         return None
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
+        if "sha256" not in found:
+            return None
+        if found.pop("sha256") != _digest(found):
+            raise ValueError("its SHA-256 is another than it says")
         return PhotoIndex(folder, file, found["folders"], [Photo(*row) for row in found["photos"]])
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"the photo index {file} is damaged ({error}): delete it to have it made again") from error
+
+
+def _digest(index: dict[str, Any]) -> str:
+    return sha256(json.dumps(index, ensure_ascii=False).encode()).hexdigest()
 
 
 def _times(folder: Path, below: dict[str, int]) -> dict[str, int]:
@@ -130,11 +140,10 @@ def _times(folder: Path, below: dict[str, int]) -> dict[str, int]:
 def _walk(folder: Path) -> tuple[dict[str, int], list[tuple[str, int, int]]]:
     """Subfolders with their times of modification; (path, bytes, modified_ns) of all files that may be photos."""
     folders, files = {}, []
-    for place, _, names in os.walk(folder):
+    for place, names in walk(folder):
         folders[os.path.relpath(place, folder)] = os.stat(place).st_mtime_ns
-        for name in names:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                path = Path(place, name)
+        for path in (place / name for name in names):
+            if is_picture(path):
                 state = path.stat()
                 files.append((path.relative_to(folder).as_posix(), state.st_size, state.st_mtime_ns))
     if not folder.is_dir():

@@ -1,6 +1,5 @@
 """Photos from files: [3, H, W] in [-1, 1]."""
 
-import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -12,10 +11,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from src.data.photo_index import photo_index, photo_paths
+from src.pictures import decode_picture
 
 MOST_ENLARGED = 4  # a side of less than 1/4 of the wanted size shows nobody: a 1x1 file, an icon
-# what Pillow's plugins raise over a file they cannot decode
-DAMAGE = (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, struct.error)
 
 
 class Named(Protocol):
@@ -26,47 +24,12 @@ class Named(Protocol):
     def __getitem__(self, index: int) -> dict[str, Tensor]: ...
 
 
-def decode_photo(path: str | Path) -> Image.Image:
-    """The whole photo as RGB, 8 bits a channel, turned as its EXIF says.
-
-    CMYK and palettes are converted, 16-bit grey is scaled to 8, transparency lies on white. FileNotFoundError where
-    there is no file; ValueError for what is damaged, moves (several frames), or would unpack to a bomb.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"photo {path} does not exist: give the path of an image file")
-    try:
-        with Image.open(path) as picture:
-            frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)  # MPO: a still and its preview
-            still = _to_rgb(ImageOps.exif_transpose(picture)) if frames == 1 else None
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"photo {path} is too large to be read ({error}): give a smaller copy of it") from error
-    except DAMAGE as error:
-        raise ValueError(
-            f"photo {path} cannot be read as an image ({error}): it is truncated or no image; give another file"
-        ) from error
-    if still is None:
-        raise ValueError(f"photo {path} holds {frames} frames and is no photo: give one of them as a file of its own")
-    return still
-
-
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
-        grey = np.round(np.asarray(picture, dtype=np.float32) / 257).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
-    if picture.mode in ("I", "F"):
-        raise ValueError(f"pixels of mode {picture.mode} have no known range")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return picture.convert("RGB")
-
-
 def read_photo(path: str | Path, size: int) -> Tensor:
     """A photo as [3, size, size] in [-1, 1]: its central square, resized (bicubic, antialiased), as in the paper.
 
-    Raises what decode_photo raises, and ValueError for a photo that would have to be enlarged beyond recognition.
+    Raises what decode_picture raises, and ValueError for a photo that would have to be enlarged beyond recognition.
     """
-    picture = decode_photo(path)
+    picture = decode_picture(path)
     problem = too_small(picture.width, picture.height, size)
     if problem:
         raise ValueError(f"photo {path} is {problem}: give a larger one")
@@ -116,7 +79,7 @@ class PhotoFolder(Dataset[dict[str, Tensor]]):
         if indexes is None:
             names = photo_paths(self.folder)
         else:
-            index = photo_index(self.folder, Path(indexes).expanduser(), decode=decode_photo, echo=echo)
+            index = photo_index(self.folder, Path(indexes).expanduser(), decode=decode_picture, echo=echo)
             names = index.usable(lambda width, height: too_small(width, height, size), max_bad=max_bad, echo=echo)
         self.names = part_of(names, part, held_out)
 

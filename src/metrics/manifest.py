@@ -8,14 +8,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from src.folders import SUFFIXES, Echo, as_written, pictures_below, pictures_in, pictures_of, plain_name, tell_left_out
 from src.metrics.score import Scene
 
 NEEDED = ("file", "person", "prompt", "seed")
 NAMES = ("manifest.csv", "images.csv")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
-def read_scene(images: Path, photos: Path | None, manifest: Path | None = None, *, need_photos: bool = True) -> Scene:
+def read_scene(
+    images: Path, photos: Path | None, manifest: Path | None = None, *, need_photos: bool = True, echo: Echo = print
+) -> Scene:
     """The images that a manifest lists, with their people's photos.
 
     manifest: a CSV file with the columns file (relative to `images`), person, prompt and seed; `family` (a name for a
@@ -23,6 +25,7 @@ def read_scene(images: Path, photos: Path | None, manifest: Path | None = None, 
     images.csv in `images`. photos: a folder with a file PERSON.png or a folder PERSON of files for each person; a
     person's input photo is the row's `photo`, or else the first of the files by name, and all others are photos that
     the method did not see. None: the rows' `photo` alone. need_photos: False where no judge looks at a photo.
+    Hidden and system files are left out and counted; a person's name is its folder's, or its file's without suffix.
 
     Raises:
         FileNotFoundError: there is no such folder or no manifest.
@@ -32,8 +35,10 @@ def read_scene(images: Path, photos: Path | None, manifest: Path | None = None, 
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is no folder: give one with images, and one with photos of the people")
     rows = _rows(manifest or _found(images))
-    paths = [images / row["file"] for row in rows]
-    known = {str(row["person"]): _photos(photos, str(row["person"])) if photos else [] for row in rows}
+    for folder in filter(None, (images, photos)):
+        tell_left_out(folder, echo)
+    paths = [as_written(images / row["file"]) for row in rows]
+    known = {person: pictures_of(photos, person) if photos else [] for person in {str(row["person"]) for row in rows}}
     inputs = [_input(images, row, known) for row in rows]
     _refuse(
         [
@@ -52,11 +57,12 @@ def read_scene(images: Path, photos: Path | None, manifest: Path | None = None, 
     return Scene(rows, paths, [photo for photo in inputs if photo], {who: rest for who, rest in others.items() if rest})
 
 
-def image_files(folder: Path) -> list[Path]:
-    """All images below a folder, by name; FileNotFoundError if there is none."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+def image_files(folder: Path, echo: Echo = print) -> list[Path]:
+    """All images below a folder, by path; hidden and system files are counted. FileNotFoundError if there is none."""
+    found = pictures_below(folder)
     if not found:
         raise FileNotFoundError(f"{folder} has no images ({', '.join(SUFFIXES)})")
+    tell_left_out(folder, echo)
     return found
 
 
@@ -82,17 +88,12 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     ragged = [str(number) for number, row in enumerate(rows, 2) if None in row or None in row.values()]
     if ragged:
         raise ValueError(f"{path}: line(s) {', '.join(ragged)} have too many or too few cells")
+    rows = [{**row, "person": plain_name(row["person"])} for row in rows]
     return [{**{name: row[name] for name in NEEDED}, "family": row.get("family") or "own", **row} for row in rows]
 
 
-def _photos(folder: Path, person: str) -> list[Path]:
-    single = [folder / f"{person}{suffix}" for suffix in SUFFIXES]
-    several = (folder / person).iterdir() if (folder / person).is_dir() else ()
-    return [path for path in [*single, *sorted(several)] if path.suffix.lower() in SUFFIXES and path.is_file()]
-
-
 def _input(images: Path, row: dict[str, Any], known: dict[str, list[Path]]) -> Path | None:
-    named = images / row["photo"] if row.get("photo") else None
+    named = as_written(images / row["photo"]) if row.get("photo") else None
     return named or next(iter(known[str(row["person"])]), None)
 
 
@@ -100,7 +101,7 @@ def _unlisted(paths: Sequence[Path]) -> list[str]:
     """Images beside the listed ones, in the same folders."""
     listed = {path.resolve() for path in paths}
     folders = {path.parent for path in listed if path.parent.is_dir()}
-    beside = (p for folder in sorted(folders) for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES)
+    beside = (path for folder in sorted(folders) for path in pictures_in(folder))
     return [str(path) for path in beside if path.resolve() not in listed]
 
 

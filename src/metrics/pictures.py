@@ -11,21 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from src.pictures import DAMAGE, decode_picture
+
 ROOM = 4 << 30  # bytes of decoded pictures held at a time
-DAMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises over a bad file
 
 
 def read_picture(path: Path) -> Tensor:
-    """A picture file -> uint8 [3, H, W]; ValueError if the file is missing, truncated or no image."""
-    try:
-        with Image.open(path) as image:
-            pixels = np.array(image.convert("RGB"))
-    except DAMAGE as error:
-        raise ValueError(f"{path} cannot be read as an image ({error}): make it again or remove its row") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1)
+    """A picture file -> uint8 [3, H, W]; raises what `decode_picture` raises."""
+    return torch.from_numpy(np.array(decode_picture(path))).permute(2, 0, 1)
 
 
 class Album:
@@ -72,14 +68,14 @@ def _weighed(path: Path) -> tuple[int, str]:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         with Image.open(path) as image:
             return 3 * image.width * image.height, digest
-    except (*DAMAGE, UnidentifiedImageError):
+    except (*DAMAGE, Image.DecompressionBombError):
         return 0, ""
 
 
 def _picture_or_none(path: Path) -> Tensor | None:
     try:
         return read_picture(path)
-    except ValueError:
+    except (ValueError, FileNotFoundError):
         return None
 
 
@@ -87,7 +83,7 @@ def _refuse(damaged: Sequence[Path]) -> None:
     if damaged:
         names = ", ".join(str(path) for path in damaged)
         raise ValueError(
-            f"{len(damaged)} image(s) are missing, damaged or no images: {names}; make them again, "
+            f"{len(damaged)} image(s) are missing, damaged, of several frames or no images: {names}; make them again, "
             "or remove them and their rows"
         )
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from src.results import store
+from src.results.digests import file_digest
+from src.results.pairing import names_by_photo
 from src.results.tables import ANCHORS
 
 Rows = list[dict[str, Any]]
@@ -42,6 +44,16 @@ class Side:
         """A file that a row names, relative to the run's folder or absolute."""
         return self.folder / name
 
+    def has_photo(self, row: Mapping[str, Any]) -> bool:
+        """Whether the reference photo of a row is here."""
+        return bool(row.get("photo")) and self.file(row["photo"]).is_file()
+
+    def contents(self) -> dict[str, str]:
+        """The digest of everything that a comparison shows of the run: scores, summary, pictures and photos."""
+        named = {str(row[column]) for row in self.rows for column in ("file", "photo") if row.get(column)}
+        files = ["scores.csv", "summary.json", *sorted(named)]
+        return {name: file_digest(self.file(name)) for name in files if self.file(name).is_file()}
+
 
 def cell_of(row: Mapping[str, Any]) -> Cell:
     """Person, prompt and seed of a row, as text."""
@@ -51,8 +63,9 @@ def cell_of(row: Mapping[str, Any]) -> Cell:
 def read_sides(folders: Sequence[Path], names: Sequence[str] | None = None) -> list[Side]:
     """The runs in these folders; methods first, then floors and ceilings, each folder once.
 
-    A run of `ablate` stands for its sides. names: what to call them, in this order; None: the kind of run, with the
-    start of its digest where several are of one kind.
+    A run of `ablate` stands for its sides. People are who their reference photos show, not what a run calls them
+    (`src.results.pairing`): rows of different photos never pair. names: what to call the runs, in this order; None:
+    the kind of run, with the start of its digest where several are of one kind.
 
     Raises:
         ValueError: naming every run that is missing, unfinished or without scores, every image that is missing, and
@@ -67,7 +80,16 @@ def read_sides(folders: Sequence[Path], names: Sequence[str] | None = None) -> l
         (side for side in found if side.kind in ANCHORS), key=lambda side: ANCHORS.index(side.kind)
     )
     _check_anchors(found)
-    return _named(found, names)
+    return _named(_by_photo(found), names)
+
+
+def _by_photo(sides: Sequence[Side]) -> list[Side]:
+    """The sides with people called so that one name is one person in all of them."""
+    people = names_by_photo([(side.folder, side.rows) for side in sides])
+    return [
+        replace(side, rows=[{**row, "person": names[str(row["person"])]} for row in side.rows])
+        for side, names in zip(sides, people, strict=True)
+    ]
 
 
 def _sides_of(folder: Path) -> Iterator[Path]:
@@ -129,7 +151,7 @@ def _named(sides: Sequence[Side], names: Sequence[str] | None) -> list[Side]:
 
 
 def gaps(sides: Sequence[Side]) -> list[str]:
-    """What not all runs have, in words: each image that one of them lacks, by person, prompt and seed."""
+    """What not all runs have, in words: each image that one of them lacks, by person, prompt and seed, and photos."""
     every = list(dict.fromkeys(cell for side in sides if side.role == "method" for cell in side.cells()))
     notes = []
     for side in sides:
@@ -137,4 +159,7 @@ def gaps(sides: Sequence[Side]) -> list[str]:
         missing = [" / ".join(cell) for cell in every if cell not in own]
         if missing:
             notes.append(f"{side.name} lacks {len(missing)} of {len(every)} images: {'; '.join(missing)}")
+        unseen = {str(row["person"]) for row in side.rows if not side.has_photo(row)}
+        if unseen and len(sides) > 1:
+            notes.append(f"{side.name} holds no reference photo of {', '.join(sorted(unseen))}: paired by name alone")
     return notes

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from src.pictures import decode_picture
+
 Picture = np.ndarray | Image.Image | Path | str  # uint8 [H, W, 3], or where it lies
 CELL = 128  # small pictures are enlarged by a whole factor to about this many pixels
 GAP, FONT_SIZE = 4, 13
@@ -74,8 +76,7 @@ def _open(picture: Picture) -> Image.Image:
         return Image.fromarray(picture).convert("RGB")
     if isinstance(picture, Image.Image):
         return picture.convert("RGB")
-    with Image.open(picture) as image:
-        return image.convert("RGB")
+    return decode_picture(picture)
 
 
 def _cell_size(pictures: Sequence[Image.Image]) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from src.pictures import decode_picture
 from src.results.compared import CELL, Cell, Side
 
 TILES = 8  # a broken picture is cut into TILES x TILES pieces
@@ -89,7 +90,7 @@ class _Desk:
         """The token of a file's picture."""
         path = path.resolve()
         if path not in self._tokens:
-            self._tokens[path] = self._kept(_opened(path))
+            self._tokens[path] = self._kept(decode_picture(path))
         return self._tokens[path]
 
     def _kept(self, picture: Image.Image) -> str:
@@ -140,15 +141,6 @@ def _in_turn(cells: Sequence[Cell], rng: np.random.Generator) -> list[Cell]:
         places[cell[0]] = places.get(cell[0], -1) + 1
         rounds.append((places[cell[0]], cell))
     return [cell for _, cell in sorted(rounds, key=lambda pair: pair[0])]
-
-
-def _opened(path: Path) -> Image.Image:
-    """A picture alone, without the settings that our files carry. ValueError naming it if it is damaged."""
-    try:
-        with Image.open(path) as opened:
-            return Image.fromarray(np.asarray(opened.convert("RGB")))
-    except (OSError, SyntaxError) as error:  # PIL raises SyntaxError on some damaged files
-        raise ValueError(f"{path} cannot be read as a picture ({error}): make it again or leave its run out") from error
 
 
 def _broken(picture: Image.Image, rng: np.random.Generator) -> Image.Image:

@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from src.pictures import decode_picture
 from src.results.compared import Side, cell_of
 from src.results.comparison import KINDS, Estimate, front, prompt_estimates
 from src.results.differences import number
@@ -88,13 +89,8 @@ class Pictures:
 
 
 def data_uri(path: Path, pixels: int) -> str:
-    """A picture file as `encoded`. ValueError naming the file if it is damaged or no picture."""
-    try:
-        with Image.open(path) as opened:
-            image = opened.convert("RGB")
-    except (OSError, SyntaxError) as error:  # PIL raises SyntaxError on some damaged files
-        raise ValueError(f"{path} cannot be read as a picture ({error}): make it again or leave its run out") from error
-    return encoded(image, pixels)
+    """A picture file as `encoded`. Raises what `decode_picture` raises."""
+    return encoded(decode_picture(path), pixels)
 
 
 def encoded(image: Image.Image, pixels: int) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from src.pictures import pixel_digest
 from src.results import provenance, store
 from src.results.digests import code_digest, digest, file_digest
 
@@ -299,8 +300,7 @@ class Mirror:
         photo = self.folder / row["photo"] if row.get("photo") else None
         if photo is None or not photo.is_file():
             return True
-        with Image.open(photo) as one, Image.open(self.folder / row["file"]) as other:
-            return not np.array_equal(np.asarray(one.convert("RGB")), np.asarray(other.convert("RGB")))
+        return pixel_digest(photo) != pixel_digest(self.folder / row["file"])
 
     def finish(self, exit_code: int) -> None:
         """Close the mirror; what can't be sent in time stays in the run's folder for `wandb sync`."""

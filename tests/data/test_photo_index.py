@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from src.data.photo_index import index_file, photo_index
-from src.data.photos import PhotoFolder, decode_photo
+from src.data.photos import PhotoFolder
+from src.pictures import decode_picture
 from tests.data.test_photos import PNG, chunk, header, write
 
 
@@ -69,7 +70,7 @@ def test_the_index_is_made_once_and_looks_at_new_and_changed_photos_alone(places
 
     def decode(path):
         seen.append(path.name)
-        return decode_photo(path)
+        return decode_picture(path)
 
     def looked_at():
         seen.clear()
