@@ -11,6 +11,7 @@ BELOW: dict[str, set[str]] = {
     "files": set(),
     "pictures": set(),
     "folders": set(),
+    "sheets": set(),
     "diffusion": set(),
     "sampling": {"diffusion"},
     "models": {"diffusion", "sampling", "models"},
@@ -21,7 +22,7 @@ BELOW: dict[str, set[str]] = {
     "results": {"diffusion", "sampling", "models", "data", "metrics", "results"},
     "tiny_world": {"diffusion", "sampling", "models", "data", "metrics", "tiny_world"},
 }
-FOUNDATION = {"files", "pictures", "folders"}  # what every layer stands on
+FOUNDATION = {"files", "pictures", "folders", "sheets"}  # what every layer stands on
 OWNERS = {
     "diffusers": ("models/", "tiny_world/generator.py"),
     "transformers": ("models/", "tiny_world/generator.py", "tiny_world/vision.py"),

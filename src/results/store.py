@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from src.files import locked as locked
 from src.files import make_folder, naming, write_atomic
+from src.sheets import read_sheet
 
 SETTINGS_KEY = "profusion"  # the PNG text chunk that holds an image's settings as JSON
 Row = Mapping[str, Any]
@@ -74,9 +75,8 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file, every value as text. FileNotFoundError if there is none."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    """Rows of a CSV file, every value as text; raises what `read_sheet` raises."""
+    return read_sheet(path)
 
 
 def to_picture(image: Any) -> np.ndarray:
