@@ -43,7 +43,8 @@ def main(cfg: DictConfig) -> None:
     sides = {"full": full_run, cfg.ablation.name: other_run}
     shown = {**sides, **{name: anchors[name][0] for name in ("generic", "oracle_vae") if name in anchors}}
     config = {name: run.folder.name for name, run in {**sides, **{k: r for k, (r, _) in anchors.items()}}.items()}
-    key = digest(config, weights=composed.weights, code=code_digest(PACKAGE))
+    shown_as = {"sides": config, "towers": towers(cfg)}
+    key = digest(shown_as, weights=composed.weights, code=code_digest(PACKAGE))
     with open_run(cfg.runs, "ablate", {**config, "settings": portable(plain(cfg))}, key) as run:
         if not run.complete:
             write_atomic(run.path("table.md"), tables.to_markdown(table).encode())

@@ -33,6 +33,7 @@ ALLOWED_TARGETS = (
     "torch.optim.",
     "builtins.list",
 )
+LONGEST_WORD, LONGEST = 1_000, 20_000  # letters of a message: a prompt of 200 kB is not told in full
 _QUIET = ("pytorch_lightning", "lightning", "lightning.pytorch", "transformers", "diffusers", "open_clip")
 
 OmegaConf.register_new_resolver("package", lambda path: str(PACKAGE / path), replace=True)
@@ -139,7 +140,11 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    """What an error says, long words and endless lists shortened; of the system's own errors, about which path."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{schema.shown(error.filename)}: {error.strerror}; give another path"
+    words = " ".join(word if len(word) <= LONGEST_WORD else f"{word[:40]}..." for word in str(error).split())
+    return words if len(words) <= LONGEST else f"{words[:LONGEST]}..."
 
 
 def _composition(error: BaseException, name: str) -> str:

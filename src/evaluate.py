@@ -1,12 +1,13 @@
 """Judge a folder of images, whoever made them: `python -m src.evaluate images=FOLDER photos=FOLDER judges=paper`."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 from src.entry import PACKAGE, command, count, plain
-from src.judging import Panel, Progress, settings_of, towers
+from src.judging import Panel, Progress, judge_nodes, settings_of, towers, weight_digests
 from src.metrics.judged import Judged, judge_scene
 from src.metrics.manifest import image_files, read_scene
 from src.metrics.score import FaceRule, Scene, joined
@@ -14,9 +15,10 @@ from src.results import tables
 from src.results.differences import column_means
 from src.results.digests import code_digest, digest
 from src.results.formats import Table
+from src.results.listing import check_listing
 from src.results.runs import Run, open_run
 from src.results.scores import score_table
-from src.results.store import read_csv, write_atomic, write_csv
+from src.results.store import read_scores, write_atomic, write_csv
 from src.studies import check_logger
 
 # whose code decides what a run holds
@@ -36,20 +38,23 @@ def main(cfg: DictConfig) -> None:
     rule, batch, given = FaceRule(**plain(cfg.faces)), count(cfg, "batch"), given_anchors(cfg)
     photos, manifest = (Path(cfg[name]) if cfg[name] else None for name in ("photos", "manifest"))
     scene = read_scene(Path(cfg.images), photos, manifest, need_photos=panel.needs_photos())
+    real = image_files(Path(cfg.real)) if cfg.real else []
     judged = judge_scene(
         scene,
         panel.here,
         generic=cfg.generic,
         rule=rule,
         kept=panel.kept(Path(cfg.runs)),
-        real=image_files(Path(cfg.real)) if cfg.real else (),
+        real=real,
         batch_size=batch,
         on_progress=Progress(),
     )
     config = {"system": cfg.system, "judges": settings_of(cfg), "faces": plain(cfg.faces), "generic": cfg.generic}
     config |= {name: str(Path(cfg[name]).resolve()) if cfg[name] else None for name in ("images", "photos")}
-    inputs = {"rows": [*scene.rows], "anchors": given, "listing": panel.listing}
-    key = digest(config | inputs, weights=judged.contents, code=code_digest(PACKAGE, CODE))
+    inputs = {"rows": [*scene.rows], "anchors": given, "listing": panel.listing, "towers": towers(cfg)}
+    inputs |= {"looked at": judged.contents, **roles(scene, real, judged.contents)}
+    weights = {name: own for node in judge_settings(cfg) for name, own in weight_digests(node).items()}
+    key = digest(config | inputs, weights=weights, code=code_digest(PACKAGE, CODE))
     with open_run(cfg.runs, cfg.system, config, key, logger=plain(cfg.logger), tags=["evaluate"]) as run:
         rows = joined(linked(run, scene, photos, Path(cfg.images)), judged.columns)
         table = score_table(rows, judged.anchors | given, marks=dict.fromkeys(towers(cfg), " †"))
@@ -60,10 +65,28 @@ def main(cfg: DictConfig) -> None:
     print(f"scores: {run.path('scores.csv')}\ntable:  {run.path('table.md')}", flush=True)
 
 
+def roles(scene: Scene, real: Sequence[Path], contents: Mapping[str, str]) -> dict[str, Any]:
+    """What each file was looked at as, by content: image, input photo, another photo of a person, real image."""
+
+    def of(paths: Sequence[Path]) -> list[str]:
+        return [contents[str(path)] for path in paths]
+
+    others = {person: of(paths) for person, paths in scene.others.items()}
+    return {"images as": of(scene.images), "photos as": of(scene.photos), "others as": others, "real as": of(real)}
+
+
+def judge_settings(cfg: DictConfig) -> list[dict[str, Any]]:
+    """The settings of every judge as plain data."""
+    return [plain(node) for several in judge_nodes(cfg).values() for node in several.values()]
+
+
 def given_anchors(cfg: DictConfig) -> dict[str, Rows]:
-    """Rows of the runs that are to be floors and ceilings. FileNotFoundError for a folder that is no judged run."""
+    """Rows of the runs that are to be floors and ceilings. FileNotFoundError for a folder that is no judged run,
+    ValueError for a damaged one."""
     folders = {name: Path(folder) for name, folder in plain(cfg.anchors).items() if folder}
-    return {name: list(read_csv(folder / "scores.csv")) for name, folder in folders.items()}
+    for folder in folders.values():
+        check_listing(folder, ("scores.csv",))
+    return {name: list(read_scores(folder / "scores.csv")) for name, folder in folders.items()}
 
 
 def linked(run: Run, scene: Scene, photos: Path | None, images: Path) -> Rows:

@@ -10,7 +10,8 @@ from src.entry import build, command, plain, portable
 from src.learning.finetune import untuned
 from src.models.pipelines import export_person, pseudo_word
 from src.preflight import check_needs
-from src.results.store import read_json
+from src.results.listing import check_listing
+from src.results.store import read_object
 from src.studies import weights_of
 
 APPROXIMATION = (
@@ -57,7 +58,8 @@ def check_run(run: Path, parts: dict[str, Any]) -> None:
         raise FileNotFoundError(
             f"{run} has no {absent[0]}: give the folder of a finished personalise run with fine-tuning"
         )
-    then = portable(read_json(run / "config.json"))
+    check_listing(run, ("config.json", "photos/0.png"))
+    then = portable(read_object(run / "config.json"))
     other = [name for name, now in parts.items() if then.get(name) != now]
     if other:
         raise ValueError(

@@ -1,14 +1,17 @@
 """Files that are whole or not there, and locks: the bottom layer, for whoever writes something."""
 
 import fcntl
+import hashlib
+import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+RECORD = ".sha256"  # what the file beside a file is called that holds its digest, in the format of `sha256sum -c`
 REMEDY = "free some space there, or choose another output folder that you may write to"
 
 
@@ -82,3 +85,62 @@ def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` to `path`, wholly or not at all; OSError as of `whole_file`."""
     with whole_file(path) as file:
         file.write(data)
+
+
+def content_of(path: Path) -> bytes:
+    """All bytes of an ordinary file. FileNotFoundError for anything else: nothing may come out of a pipe, ever."""
+    _check_file(path)
+    return path.read_bytes()
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is {'no ordinary file' if path.exists() else 'not there'}: restore it")
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """The value in a JSON file. FileNotFoundError if there is none, ValueError with the remedy if it is damaged."""
+    try:
+        return json.loads(content_of(path))
+    except (ValueError, RecursionError) as error:  # bytes that are no text, text that is no JSON, or nested too deep
+        raise ValueError(f"{path} is damaged ({error}): {remedy}") from error
+
+
+def read_object(path: Path, remedy: str) -> dict[str, Any]:
+    """The named values in a JSON file; raises what `read_json` raises."""
+    found = read_json(path, remedy)
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is damaged (it holds no named values): {remedy}")
+    return found
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    _check_file(path)
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def record_of(path: Path) -> Path:
+    """Where the digest of a file lies."""
+    return path.with_name(path.name + RECORD)
+
+
+def record(path: Path, digest: str) -> None:
+    """Write the digest of a file beside it, in the format of `sha256sum -c`; do so before the file gets its name."""
+    write_atomic(record_of(path), f"{digest}  {path.name}\n".encode())
+
+
+def write_recorded(path: Path, data: bytes) -> None:
+    """Write `data` to `path` and its digest beside it, which is there first: a file without one is never seen."""
+    record(path, hashlib.sha256(data).hexdigest())
+    write_atomic(path, data)
+
+
+def check_record(path: Path, remedy: str) -> None:
+    """Raise ValueError with the remedy unless a file has the SHA-256 that lies beside it."""
+    written = record_of(path).read_bytes().split()[:1] if record_of(path).is_file() else []
+    found = sha256_of(path)
+    if written != [found.encode()]:
+        recorded = f"{written[0].decode(errors='replace')[:12]}..." if written else "a recorded one"
+        raise ValueError(f"{path} has SHA-256 {found[:12]}..., not {recorded}: it is damaged; {remedy}")

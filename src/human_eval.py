@@ -13,12 +13,14 @@ from src.results.digests import code_digest, digest, file_digest
 from src.results.formats import to_csv, to_markdown, to_text
 from src.results.human_tables import tables_of
 from src.results.kits import Kit, key_rows, make_kit
+from src.results.listing import check_listing
 from src.results.page import assets
 from src.results.remote import local_folder
 from src.results.runs import Run, open_run
-from src.results.store import read_csv, read_json, write_atomic
+from src.results.store import read_object, read_scores, write_atomic
 
 KIND = "human_eval"
+KEPT = ("key.csv", "config.json", "summary.json")  # what of a kit is needed to read ratings
 CODE = ("human_eval.py", "pictures.py", "results")
 
 
@@ -73,15 +75,13 @@ def score(cfg: DictConfig, words: Sequence[str]) -> None:
         raise FileNotFoundError(
             f"the key of the kits {', '.join(kits)} is not in {folder}: say kit=FOLDER, or runs=FOLDER"
         )
-    key, settings, made = (
-        read_csv(folder / "key.csv"),
-        read_json(folder / "config.json"),
-        read_json(folder / "summary.json"),
-    )
+    check_listing(folder, KEPT)
+    key = read_scores(folder / "key.csv")
+    settings, made = (read_object(folder / name) for name in ("config.json", "summary.json"))
     given = ratings.with_zeros(given, key)
     ratings.check_ratings(given, key, list(settings["questions"]))
     files = {str(number): file_digest(Path(word)) for number, word in enumerate(words)}
-    kit = {name: file_digest(folder / name) for name in ("key.csv", "config.json", "summary.json")}
+    kit = {name: file_digest(folder / name) for name in KEPT}
     own = {"kit": kit, "files": files, "pass_rate": cfg.pass_rate, "at_least": cfg.at_least}
     with open_run(
         cfg.runs, "human_score", own, digest(own, weights={}, code=code_digest(PACKAGE, ("results",)))

@@ -1,5 +1,6 @@
 """From a configuration to judges: which there are, which are here, and what is to be said about them."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from src.entry import PACKAGE, build, build_or_missing, plain, portable
+from src.folders import files_below
 from src.metrics.text_similarity import is_tower
 from src.results.digests import code_digest, digest, file_digest
 from src.results.provenance import versions
@@ -119,8 +121,13 @@ class Panel:
 
 def weight_digests(settings: Mapping[str, Any]) -> dict[str, str]:
     """The SHA-256 of every file that a judge's settings name."""
-    paths = [Path(str(value).removeprefix("local-dir:")) for value in settings.values() if "/" in str(value)]
-    files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    named = [str(value).removeprefix("local-dir:") for value in settings.values() if value is not None]
+    return {name: own for path in named if os.path.exists(path) for name, own in file_digests(Path(path)).items()}
+
+
+def file_digests(path: Path) -> dict[str, str]:
+    """The SHA-256 of a file, or of every file below a folder, hidden and system files left out."""
+    files = sorted(files_below(path)) if path.is_dir() else [path]
     return {portable(str(file)): file_digest(file) for file in files if file.is_file()}
 
 

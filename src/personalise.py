@@ -31,12 +31,11 @@ def main(cfg: DictConfig) -> None:
         raise ValueError(f"photo is not given: write photo=PATH; examples lie in {PACKAGE / 'tiny_world' / 'examples'}")
     check_needs(cfg, "personalise")
     check_logger(cfg)
-    settings = plain(cfg)
-    settings |= {name: _listed(settings[name]) for name in ("photo", "prompts")}
+    settings = asked(cfg)
     if not settings["prompts"]:
         raise ValueError("prompts ([]) must hold at least one prompt, such as 'a photo of S* at the beach'")
     seeds = list(range(cfg.seed, cfg.seed + count(cfg, "seeds")))
-    weights = weights_of(cfg, "base", "promptnet", "judges", "augmentation")
+    weights_of(cfg, "base", "promptnet", "judges", "augmentation")  # shipped ones are checked
     base, promptnet, sampler = build(cfg.base), build(cfg.promptnet), build(cfg.sampler)
     for prompt in settings["prompts"]:
         check_prompt(prompt, base.tokenizer, base.known_words, promptnet.num_pseudo_tokens)
@@ -49,9 +48,7 @@ def main(cfg: DictConfig) -> None:
         for photo, name in zip(photos, names_of(settings), strict=True):  # before a folder is made
             build(cfg.augmentation.mask)(photo[None], name, settings["prompts"])
     print(cfg.world.notice, flush=True)
-    own = {name: value for name, value in settings.items() if name not in ("runs", "logger")}
-    own["photo"] = [file_digest(Path(path)) for path in settings["photo"]]
-    key = digest(portable(own), weights=weights, code=code_digest(PACKAGE, (*SIDE, "personalise.py")))
+    key = key_of(cfg)
     about: dict[str, Any] = {"group": f"{cfg.world.name}-own-photos", "tags": [cfg.world.name, "method"]}
     with open_run(cfg.runs, "personalise", settings, key, logger=plain(cfg.logger), **about) as run:
         if not run.complete:
@@ -66,6 +63,21 @@ def main(cfg: DictConfig) -> None:
             run.finish({"images": len(rows), "unet_evaluations": getattr(person, "unet_evaluations", None)})
     for name in ("images", "scores.csv", "sheet.png"):
         print(f"{name:<11}{run.path(name)}", flush=True)
+
+
+def asked(cfg: DictConfig) -> dict[str, Any]:
+    """The settings as plain data; photo and prompts are lists."""
+    settings = plain(cfg)
+    return settings | {name: _listed(settings[name]) for name in ("photo", "prompts")}
+
+
+def key_of(cfg: DictConfig) -> str:
+    """The digest of the run: of its settings, of the photos' content, and of their names where masks go by them."""
+    own = {name: value for name, value in asked(cfg).items() if name not in ("runs", "logger")}
+    own["names"] = None if cfg.augmentation is None else names_of(own)
+    own["photo"] = [file_digest(Path(path)) for path in own["photo"]]
+    weights = weights_of(cfg, "base", "promptnet", "judges", "augmentation")
+    return digest(portable(own), weights=weights, code=code_digest(PACKAGE, (*SIDE, "personalise.py")))
 
 
 def check_people(people: Any, photos: int) -> None:

@@ -1,5 +1,6 @@
 """From a composed configuration to a study: what `ablate` and its like have in common."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -11,19 +12,20 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from src.entry import PACKAGE, build, count, plain, portable
-from src.judging import build_judges
+from src.judging import build_judges, file_digests
 from src.methods.profusion import ProFusion, Sampler
 from src.metrics.score import score_folder
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 from src.models.prompts import check_prompt
-from src.results.digests import code_digest, digest, file_digest
+from src.results.digests import code_digest, digest
 from src.results.runs import MODES, Run
 from src.results.store import locked
 from src.results.study import Generate, Rows, Study
 from src.results.variants import kept_variants
 from src.tiny_world.manifest import check_manifest
 
+SHOWN = ("people_set", "world.reference", "world.oracle", "world.stranger")  # what decides how people look
 # whose code decides what is learned, and what an image and its scores are
 LEARNING = ("diffusion.py", "sampling.py", "pictures.py", "folders.py", "models", "data", "learning")
 SIDE = (*LEARNING, "metrics", "methods", "studies.py", "judging.py", "results/study.py", "results/store.py")
@@ -39,9 +41,8 @@ def weights_of(cfg: DictConfig, *names: str) -> dict[str, str]:
         check_manifest(Path(cfg.world.weights))
     digests: dict[str, str] = {}
     for name in names:
-        for path in _paths(plain(cfg[name])):
-            files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-            digests |= {portable(str(file)): file_digest(file) for file in files}
+        for path in _paths(plain(OmegaConf.select(cfg, name))):
+            digests |= file_digests(path)
     return digests
 
 
@@ -50,7 +51,7 @@ def _paths(node: Any) -> Iterator[Path]:
     if isinstance(node, dict | list):
         for value in node.values() if isinstance(node, dict) else node:
             yield from _paths(value)
-    elif isinstance(node, str) and Path(node.removeprefix("local-dir:")).exists() and "/" in node:
+    elif isinstance(node, str) and os.path.exists(node.removeprefix("local-dir:")):
         yield Path(node.removeprefix("local-dir:"))
 
 
@@ -66,7 +67,7 @@ class Composed:
     def __init__(self, cfg: DictConfig):
         check_logger(cfg)
         self.cfg, self.world = cfg, cfg.world
-        self.weights = weights_of(cfg, "base", "promptnet", "judges", "people_set")
+        self.weights = weights_of(cfg, "base", "promptnet", "judges", *SHOWN)
         every = [(family, prompt) for family, prompts in plain(cfg.prompt_set).items() for prompt in prompts]
         if not every:
             raise ValueError(
@@ -133,12 +134,10 @@ class Composed:
         self, study: Study, name: str, cfg: DictConfig, *, fresh_noise: int = 0, role: str = "method"
     ) -> tuple[Run, Rows]:
         """The side of one configuration of `method` and `sampler`; `role` becomes a tag of its run."""
-        config = {"method": plain(cfg.method), "sampler": plain(cfg.sampler), "augmentation": plain(cfg.augmentation)}
+        config, study = self._side(study, cfg)
         sampler: Sampler = build(cfg.sampler)
         method: Callable[..., ProFusion] = build(cfg.method)
-        files = weights_of(cfg, "augmentation")
-        study = replace(study, weights={**study.weights, **files})
-        learned = Path(cfg.runs) / "people" / self._learned_key(config, files)
+        learned = Path(cfg.runs) / "people" / self._learned_key(config, weights_of(cfg, "augmentation"))
         variants = self._variants(cfg)
 
         def meet(person: int | str) -> Generate:
@@ -155,12 +154,22 @@ class Composed:
         tags = [self.world.name, role]
         return study.side(name, config, meet, fresh_noise=fresh_noise, tags=tags, learned=keeps)
 
+    def side_key(self, cfg: DictConfig, *, fresh_noise: int = 0) -> str:
+        """The digest of the run that `method_side` makes of this configuration."""
+        config, study = self._side(self.study(), cfg)
+        return study.key(config, fresh_noise)
+
+    def _side(self, study: Study, cfg: DictConfig) -> tuple[dict[str, Any], Study]:
+        """What one side adds to the study: its configuration, and the files that its augmentation reads."""
+        config = {"method": plain(cfg.method), "sampler": plain(cfg.sampler), "augmentation": plain(cfg.augmentation)}
+        return config, replace(study, weights={**study.weights, **weights_of(cfg, "augmentation")})
+
     def _variants(self, cfg: DictConfig) -> Callable[[int | str, Tensor], Tensor] | None:
         """(person, photos) -> their stored variants; None without augmentation."""
         if cfg.augmentation is None:
             return None
         recipe = {"augmentation": plain(cfg.augmentation), **self._photos()}
-        weights = weights_of(cfg, "base", "people_set", "augmentation")
+        weights = weights_of(cfg, "base", *SHOWN, "augmentation")
         key = digest(portable(recipe), weights=weights, code=code_digest(PACKAGE, LEARNING))
         folder, size = Path(cfg.runs) / "variants" / key[:12], self.base.image_size
         print(f"variants: {folder}/*/sheet.png (look at them)", flush=True)
@@ -182,7 +191,7 @@ class Composed:
         """
         parts = {"finetune": config["method"]["finetune"], "augmentation": config["augmentation"], **self._photos()}
         parts["promptnet"] = plain(self.cfg.promptnet)
-        weights = {**weights_of(self.cfg, "base", "promptnet", "people_set"), **files}
+        weights = {**weights_of(self.cfg, "base", "promptnet", *SHOWN), **files}
         return digest(portable(parts), weights=weights, code=code_digest(PACKAGE, LEARNING))[:12]
 
     def anchors(self, study: Study) -> dict[str, tuple[Run, Rows]]:

@@ -34,12 +34,7 @@ def trained_promptnet(cfg: DictConfig) -> Run:
     """The finished run of this configuration: stored, continued, or made now."""
     check_logger(cfg)
     preflight.show(cfg)
-    settings = portable(plain(cfg))
-    own = {name: settings[name] for name in ("base", "promptnet", "learning", "data", "seed")}
-    own["data"] = {name: value for name, value in own["data"].items() if name not in ("batch", "workers")}
-    # the number of devices changes no result, but for rounding
-    own["trainer"] = {name: cfg.trainer[name] for name in ("steps", "gradient_clip", "precision", "ema")}
-    key = digest(own, weights=weights_of(cfg, "base", "promptnet"), code=code_digest(PACKAGE, LEARNING))
+    settings, key = portable(plain(cfg)), key_of(cfg)
     if is_follower():  # the first process of this training holds the run; the others only learn
         run = Run(run_folder(cfg.runs, "train", key))
         if not run.complete:
@@ -53,6 +48,16 @@ def trained_promptnet(cfg: DictConfig) -> Run:
             run.keep("checkpoint", run.path("promptnet"))
             run.finish({"validation": validation, "steps": cfg.trainer.steps})
     return run
+
+
+def key_of(cfg: DictConfig) -> str:
+    """The digest of the training, and of what its validation says. Devices change no result, but for rounding."""
+    settings = portable(plain(cfg))
+    own = {name: settings[name] for name in ("base", "promptnet", "learning", "data", "seed")}
+    own["data"] = {name: value for name, value in own["data"].items() if name not in ("batch", "workers")}
+    deciding = ("steps", "gradient_clip", "precision", "ema", "validation_batches")
+    own["trainer"] = {name: cfg.trainer[name] for name in deciding}
+    return digest(own, weights=weights_of(cfg, "base", "promptnet"), code=code_digest(PACKAGE, LEARNING))
 
 
 def pretrain(cfg: DictConfig, run: Run, key: str):

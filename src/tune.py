@@ -27,7 +27,8 @@ def main(cfg: DictConfig) -> None:
     print(f"{cfg.world.notice}\n{len(variants)} settings on {len(study.people)} validation people", flush=True)
     rows = ranking(scores(composed, study, variants))
     parts = {"study": portable(dict(study.identity)), "grid": plain(cfg.grid), "settings": portable(plain(cfg))}
-    with open_run(cfg.runs, "tune", parts, digest(parts, weights=composed.weights, code=code_digest(PACKAGE))) as run:
+    key = digest({**parts, "rows": rows}, weights=composed.weights, code=code_digest(PACKAGE))
+    with open_run(cfg.runs, "tune", parts, key) as run:
         table = tables.Table(rows, [f"selected with {', '.join(cfg.judges.selecting)}; {_sizes(study)}"])
         if not run.complete:
             write_atomic(run.path("table.csv"), tables.to_csv(table).encode())

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import sys
+from itertools import product
 from pathlib import Path
 
 import huggingface_hub
@@ -134,6 +135,25 @@ def test_an_unchanged_folder_is_not_judged_twice(run, folder, judges):
     stamp = (written(folder, first) / "scores.csv").stat().st_mtime_ns
     _, again, _ = run(judges["a"])
     assert again == first and (written(folder, again) / "scores.csv").stat().st_mtime_ns == stamp
+
+
+def test_a_setting_that_changes_a_number_is_in_the_key(run, folder, judges):
+    """Another run, or the very same: each of these names files that the first run had looked at, too."""
+    for name, order in (("first", (0,)), ("reversed", (1, 0))):
+        for person, (place, number) in product(range(3), enumerate(order)):
+            copy = folder / name / f"p{person}" / f"{place}.jpg"
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(folder / "photos" / f"p{person}" / f"{number}.jpg", copy)
+    text = (folder / "images" / "manifest.csv").read_text()
+    (folder / "other.csv").write_text(text.replace("snow", "desert"))
+    deciding = ["real=photos/p0", "photos=first", "photos=reversed", "manifest=other.csv", "generic=somebody"]
+    deciding += ["faces.none=excluded", "faces.several=zero", "system=mine", "world.text_towers=[a/b]"]
+    every = [judges["a"], judges["faces"], judges["image"]]
+    first = written(folder, run(*every)[1])
+    found = {change: written(folder, run(*every, change)[1]) for change in deciding}
+    assert len({first, *found.values()}) == 1 + len(deciding) - 1, found  # no judge is built on that tower
+    for change in ("batch=3", "missing=leave_out", "logger.project=another"):
+        assert written(folder, run(*every, change)[1]) == first, change
 
 
 def test_the_face_rule_is_printed_and_obeyed(run, folder, judges, tmp_path):

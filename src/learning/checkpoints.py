@@ -1,6 +1,7 @@
 """Checkpoints: atomic files with their SHA-256, the last few kept, and a training that goes on bit for bit."""
 
 import hashlib
+import pickle
 import random
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,11 +12,10 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import CheckpointIO
 
-from src.files import whole_file, write_atomic
+from src.files import check_record, record, record_of, whole_file
 from src.learning.stopping import StopSignal
 
 SUFFIX = ".ckpt"
-DIGEST = ".sha256"
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -77,7 +77,7 @@ class AtomicCheckpoints(CheckpointIO):
             except (RuntimeError, OSError) as error:
                 raise hashed.failure or error from error
             # before the checkpoint gets its name: one without its digest is never seen
-            write_atomic(_digest_of(path), f"{hashed.sha256.hexdigest()}  {path.name}\n".encode())
+            record(path, hashed.sha256.hexdigest())
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
@@ -85,7 +85,14 @@ class AtomicCheckpoints(CheckpointIO):
         """ValueError for a checkpoint that is damaged or of another experiment. It is read as data, never as code."""
         path = Path(path)
         check_digest(path)
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            reason = str(error).strip().split(". ")[0]
+            raise ValueError(
+                f"{path} is no checkpoint of ours, which hold numbers and no code ({reason}): delete it to go on from "
+                "the one before"
+            ) from error
         if checkpoint.get("experiment") != self.experiment:
             raise ValueError(
                 f"{path} is of another experiment ({str(checkpoint.get('experiment'))[:12]}, this one is "
@@ -94,24 +101,13 @@ class AtomicCheckpoints(CheckpointIO):
         return checkpoint
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        for file in (Path(path), _digest_of(Path(path))):
+        for file in (Path(path), record_of(Path(path))):
             file.unlink(missing_ok=True)
 
 
-def _digest_of(path: Path) -> Path:
-    return path.with_name(path.name + DIGEST)
-
-
 def check_digest(path: Path) -> None:
-    """Raise ValueError unless the file has the SHA-256 that lies beside it."""
-    written = _digest_of(path).read_text().split()[:1] if _digest_of(path).is_file() else []
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if written != [found]:
-        raise ValueError(
-            f"{path} has SHA-256 {found[:12]}..., not {written[0][:12] + '...' if written else 'a recorded one'}: "
-            f"it is damaged; delete it to go on from the one before"
-        )
+    """Raise ValueError unless the checkpoint has the SHA-256 that lies beside it."""
+    check_record(path, "delete it to go on from the one before")
 
 
 def random_state() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from src.diffusion import denoising_loss
-from src.files import write_atomic
+from src.files import check_record, write_recorded
 from src.learning.pretrain import draws_for, encode_photos, personal_noise_prediction
 from src.models.base import TextToImage
 from src.models.personal import attention_projections
@@ -31,11 +31,12 @@ class Tuned:
         return nn.ModuleDict({"promptnet": self.promptnet, "projections": attention_projections(self.base.unet)})
 
     def save(self, path: Path) -> None:
-        """One safetensors file, whole or not there (OSError)."""
-        write_atomic(path, save({name: value.contiguous() for name, value in self._trained().state_dict().items()}))
+        """One safetensors file with its SHA-256 beside it, whole or not there (OSError)."""
+        write_recorded(path, save({name: value.contiguous() for name, value in self._trained().state_dict().items()}))
 
     def load(self, path: Path) -> "Tuned":
         """What `save` wrote, into these copies. ValueError for a damaged or foreign file."""
+        check_record(path, "delete it to learn again")
         try:
             self._trained().load_state_dict(load_file(path))
         except (SafetensorError, RuntimeError) as error:
@@ -96,6 +97,25 @@ class FinetuneOnPhoto(pl.LightningModule):
         self._tuned[0].base.to(self.device)
 
     def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
+        loss = self._loss(batch)
+        self._check(bool(loss.isfinite()), "loss", self.global_step + 1)
+        self._last = batch
+        return loss
+
+    @torch.no_grad()
+    def on_train_end(self) -> None:
+        """What the last step made of the weights is looked at, too."""
+        self._check(all(bool(p.isfinite().all()) for p in self.parameters()), "result", self.global_step)
+        self._check(bool(self._loss(self._last).isfinite()), "loss of the result", self.global_step)
+
+    def _check(self, finite: bool, what: str, step: int) -> None:
+        if not finite:
+            raise ValueError(
+                f"the {what} of fine-tuning is not finite at step {step}: nothing of it is kept; lower "
+                f"method.finetune.lr ({self.lr:g})"
+            )
+
+    def _loss(self, batch: Tensor) -> Tensor:
         base = self._tuned[0].base
         slots = range(len(batch))
         draws = draws_for(base, self.seed, self.global_step, slots, low_third=self.low_third, device=self.device)

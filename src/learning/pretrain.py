@@ -191,8 +191,14 @@ class PretrainPromptNet(pl.LightningModule):
         self._sums = self._sums.to(losses) + by_thirds(losses, draws["t"], len(self.base.alpha_bar))
 
     def on_validation_epoch_end(self) -> None:
-        self._log_all("val", self.trainer.strategy.reduce(self._sums, reduce_op="sum"))
+        sums = self.trainer.strategy.reduce(self._sums, reduce_op="sum")
         self._sums = torch.zeros(3, 2)
+        if not sums.isfinite().all():  # before a checkpoint is written: the last step may have spoilt the weights
+            raise ValueError(
+                f"the validation loss is not finite at step {self.global_step}: nothing of that step is kept, and the "
+                "last checkpoint is good; lower learning.optimizer.lr"
+            )
+        self._log_all("val", sums)
 
     def _predict(
         self, batch: Mapping[str, Tensor], seed: int, step: int, low_third: float

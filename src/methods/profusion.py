@@ -112,6 +112,16 @@ class Personal:
         x = randn_like(torch.empty(len(seeds), *self.base.latent_shape, device=next(self.base.parameters()).device))
         return self.base.decode(self._sample(x, prompt, randn_like))
 
+    def _finite_noise(self, x: Tensor, t: Tensor, conditions: Sequence[Condition]) -> Sequence[Tensor]:
+        """The noise prediction. ValueError where it is not finite: nothing could come of it."""
+        predicted = self.noise(x, t, conditions)
+        if x.is_meta or all(bool(eps.isfinite().all()) for eps in predicted):  # meta tensors hold no numbers
+            return predicted
+        raise ValueError(
+            f'the noise that is predicted for "{conditions[-1].prompt}" is not finite at timestep {int(t)}: nothing is '
+            f"drawn; lower sampler.guidance ({dict(self.sampler.guidance)}), or method.finetune.lr and learn again"
+        )
+
     def _sample(self, x: Tensor, prompt: str, randn_like: RandnLike) -> Tensor:
         """Noise [B, C, h, w] -> latents: the opening steps, if there are any, then the others."""
         sampler, shares = self.sampler, self.shares
@@ -122,7 +132,7 @@ class Personal:
             (rest, sampler.separate, sampler.fusion_steps),
         ):
             x = fusion_sample(
-                self.noise,
+                self._finite_noise,
                 x,
                 schedule,
                 joint=joint,

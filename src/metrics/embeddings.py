@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from src.files import write_atomic
+from src.files import sha256_of, write_atomic
 from src.metrics.pictures import Album
 
 Judges = Mapping[str, Sequence[Any]]  # kind ("text", "identity", "image") -> judges
@@ -21,13 +21,16 @@ SHARD = 1024  # pictures that an interrupted judging may lose
 class Embeddings:
     """One judge's embeddings: SHA-256 of a picture's file, or of a prompt -> vector and number of faces.
 
-    `folder` holds them as files that are whole or not there, each written once; None keeps nothing.
+    `folder` holds them as files that are whole or not there, each written once and called by its own SHA-256; None
+    keeps nothing. ValueError for a file that is not what its name says.
     """
 
     def __init__(self, folder: Path | None = None):
         self.folder = folder
         self._known: dict[str, tuple[Tensor, int]] = {}
         for path in sorted(folder.glob("*.safetensors")) if folder else ():
+            if sha256_of(path) != path.stem:
+                raise ValueError(f"{path} is damaged or foreign (its SHA-256 is not its name): delete it to look again")
             self._take(load_file(path))
 
     def missing(self, keys: Sequence[str]) -> list[str]:
@@ -39,8 +42,8 @@ class Embeddings:
         digests = torch.frombuffer(bytearray(bytes.fromhex("".join(keys))), dtype=torch.uint8).view(-1, 32)
         shard = {"keys": digests, "vectors": vectors.float().contiguous(), "faces": faces.int().contiguous()}
         if self.folder:
-            name = hashlib.sha256(digests.numpy().tobytes()).hexdigest()[:16]
-            write_atomic(self.folder / f"{name}.safetensors", save(shard))
+            content = save(shard)
+            write_atomic(self.folder / f"{hashlib.sha256(content).hexdigest()}.safetensors", content)
         self._take(shard)
 
     def vectors(self, keys: Sequence[str]) -> Tensor:
@@ -89,11 +92,12 @@ def look(
             new, unheard = set(seen[judge.name].missing(keys)), _unheard(seen[judge.name], words)
             if new:
                 pictures = album.decode(part) if pictures is None else pictures
-                todo = [(key, picture) for key, picture in zip(keys, pictures, strict=True) if key in new]
+                todo = [(path, key, p) for path, key, p in zip(part, keys, pictures, strict=True) if key in new]
                 _look_at(judge, todo, seen[judge.name], batch_size, on_progress)
             if unheard:
-                faces = torch.zeros(len(unheard), dtype=torch.int)
-                seen[judge.name].add([said(prompt) for prompt in unheard], judge.say(unheard), faces)
+                heard, faces = judge.say(unheard), torch.zeros(len(unheard), dtype=torch.int)
+                _check_finite(judge, heard, torch.ones(len(unheard)), [f'"{prompt}"' for prompt in unheard])
+                seen[judge.name].add([said(prompt) for prompt in unheard], heard, faces)
             if new or unheard:
                 judge.release()
     return seen
@@ -105,7 +109,7 @@ def _unheard(seen: Embeddings, prompts: Sequence[str]) -> list[str]:
 
 def _look_at(
     judge: Any,
-    todo: Sequence[tuple[str, Tensor]],
+    todo: Sequence[tuple[Path, str, Tensor]],
     seen: Embeddings,
     batch_size: int,
     on_progress: Callable[[str, int, int], None] | None,
@@ -114,9 +118,22 @@ def _look_at(
         shard = todo[first : first + SHARD]
         found = []
         for start in range(0, len(shard), batch_size):
-            found.append(judge.see([picture for _, picture in shard[start : start + batch_size]]))
+            batch = shard[start : start + batch_size]
+            found.append(judge.see([picture for _, _, picture in batch]))
+            _check_finite(judge, *found[-1], [str(path) for path, _, _ in batch])
             if on_progress:
                 on_progress(judge.name, min(first + start + batch_size, len(todo)), len(todo))
         width = max(vectors.shape[1] for vectors, _ in found)
         vectors = torch.cat([v if v.shape[1] == width else v[:, :1].expand(-1, width) for v, _ in found])
-        seen.add([key for key, _ in shard], vectors, torch.cat([faces for _, faces in found]))
+        seen.add([key for _, key, _ in shard], vectors, torch.cat([faces for _, faces in found]))
+
+
+def _check_finite(judge: Any, vectors: Tensor, faces: Tensor, names: Sequence[str]) -> None:
+    """ValueError names what a judge gives no finite numbers for, though it says that it sees something there."""
+    bad = (~vectors.isfinite().all(-1)) & (torch.as_tensor(faces) > 0)
+    if bad.any():
+        listed = ", ".join(name for name, wrong in zip(names, bad.tolist(), strict=True) if wrong)
+        raise ValueError(
+            f"judge {judge.name} gives numbers that are not finite for {listed}: nothing of it is kept; look at its "
+            "weights, or leave it out"
+        )

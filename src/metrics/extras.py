@@ -11,7 +11,7 @@ from torch import Tensor
 
 from src.metrics.embeddings import Embeddings, Judges, said
 from src.metrics.pictures import Album
-from src.metrics.score import Columns, FaceRule, Scene
+from src.metrics.score import Columns, FaceRule, Scene, check_finite
 
 Seen = Mapping[str, Embeddings]
 Rows = list[dict[str, Any]]
@@ -42,6 +42,7 @@ def extra_columns(scene: Scene, album: Album, judges: Judges, seen: Seen, prompt
     for judge in judges.get("image", ()):
         if len(set(cells)) < len(cells):
             columns[f"diversity/{judge.name}"] = diversity(judge, seen[judge.name].vectors(keys), cells)
+    check_finite(columns, scene.rows)
     return columns
 
 
@@ -124,7 +125,7 @@ def anchor_rows(
 
 def _fill(rows: Rows, name: str, values: Sequence[Any]) -> None:
     for row, value in zip(rows, values, strict=True):
-        row[name] = value
+        row[name] = "" if value != value else value  # nan: no face to compare with
 
 
 def _likeness(judge: Any, seen: Embeddings, scene: Scene, album: Album, row: int) -> float:

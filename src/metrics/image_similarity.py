@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -48,7 +49,7 @@ class ImageSimilarity:
             net = timm.create_model(
                 self.model, pretrained=self.weights is None, num_classes=0, checkpoint_path=self.weights or ""
             )
-        except (RuntimeError, OSError) as error:
+        except (RuntimeError, OSError, pickle.UnpicklingError) as error:
             raise ValueError(f"image judge {self.name}: {self.model} cannot be loaded: {error}") from error
         return net.eval().requires_grad_(False).to(self.device)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -118,7 +119,7 @@ def _input(images: Path, row: dict[str, Any], known: dict[str, list[Path]]) -> P
 
 def _unlisted(paths: Sequence[Path]) -> list[str]:
     """Images beside the listed ones, in the same folders."""
-    listed = {path.resolve() for path in paths}
+    listed = {Path(os.path.realpath(path)) for path in paths}  # which a link that leads to itself does not stop
     folders = {path.parent for path in listed if path.parent.is_dir()}
     beside = (path for folder in sorted(folders) for path in pictures_in(folder))
     return [str(path) for path in beside if path.resolve() not in listed]

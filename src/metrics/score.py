@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +131,19 @@ def main_columns(
         faces = own.faces(keys)
         columns[f"identity/{judge.name}"] = rule(judge.compare(own.vectors(keys), own.vectors(photos)), faces)
         found &= faces > 0
+    check_finite(columns, scene.rows)
     return columns | ({"face_found": found.int().tolist()} if judges.get("identity") else {})
+
+
+def check_finite(columns: Columns, rows: Sequence[Mapping[str, Any]]) -> None:
+    """ValueError names the column and the images of scores that are not finite; a blank is a score that is left out."""
+    for name, values in columns.items():
+        bad = [row["file"] for row, value in zip(rows, values, strict=True) if value != "" and not math.isfinite(value)]
+        if bad:
+            raise ValueError(
+                f"{name} is not finite for {', '.join(map(str, bad))}: nothing of it is kept; look at this judge's "
+                "weights, or leave it out"
+            )
 
 
 def _check_photos(name: str, seen: Embeddings, paths: Sequence[Path], keys: Sequence[str]) -> None:

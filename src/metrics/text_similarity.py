@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -49,7 +50,7 @@ class TextSimilarity:
             clip = open_clip.create_model(
                 self.model, self.pretrained, device=self.device, require_pretrained=True, force_quick_gelu=quick
             )
-        except RuntimeError as error:
+        except (RuntimeError, pickle.UnpicklingError) as error:
             what = f"{self.model} ({self.pretrained})"
             raise ValueError(f"text judge {self.name}: {what} cannot be loaded: {error}") from error
         return clip.eval().requires_grad_(False)

@@ -1,6 +1,5 @@
 """A claim's result as a file: what was found, by which code and weights; and the table of all verdicts."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,10 +47,7 @@ def read_result(path: Path) -> Result | None:
     """What `write_result` wrote; None if nothing is stored there. ValueError if it cannot be read."""
     if not path.exists():
         return None
-    try:
-        stored = read_json(path)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged ({error}): restore it, or delete it and set record=true") from error
+    stored = read_json(path, "restore it, or delete it and set record=true")
     findings = [Finding(**{**f, "difference": Difference(**f["difference"])}) for f in stored.pop("findings")]
     return Result(**{name: value for name, value in stored.items() if name != "verdict"}, findings=findings)
 
@@ -70,7 +66,14 @@ def verdict_table(results: Mapping[str, Result]) -> Table:
     """One row for each finding, headed by its claim's verdict."""
     found = [row for name, result in results.items() for row in _rows(name, result)]
     rows = [{name: row.get(name) for name in max(found, key=len, default={})} for row in found]
-    notes = ["differences in units from floor (0) to ceiling (1), mean over judges; 95 %: t-interval on person means,"]
+    notes = [
+        f"{name}, {f.kind}: {f.difference.left_out} of {f.difference.pairs + f.difference.left_out} pairs of "
+        f"{f.better} and {f.worse} have no score and are left out"
+        for name, result in results.items()
+        for f in result.findings
+        if f.difference.left_out
+    ]
+    notes += ["differences in units from floor (0) to ceiling (1), mean over judges; 95 %: t-interval on person means,"]
     return Table(
         rows, [*notes, "then the cluster bootstrap over people and prompts; a test asks for more than -margin"]
     )

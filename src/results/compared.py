@@ -1,12 +1,14 @@
 """Finished runs, read to be compared: rows, names, and which of them are floors and ceilings."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from src.results import store
+from src.results import listing, store
+from src.results.differences import number
 from src.results.digests import file_digest
 from src.results.pairing import names_by_photo
 from src.results.tables import ANCHORS
@@ -14,6 +16,7 @@ from src.results.tables import ANCHORS
 Rows = list[dict[str, Any]]
 Cell = tuple[str, str, str]  # person, prompt, seed
 CELL = ("person", "prompt", "seed")
+READ = ("scores.csv", "summary.json", "sittings.jsonl")
 FLOORS = ("copy", "other", "generic")
 
 
@@ -95,7 +98,7 @@ def _by_photo(sides: Sequence[Side]) -> list[Side]:
 def _sides_of(folder: Path) -> Iterator[Path]:
     """The run itself, or the sides that it compared."""
     summary = folder / "summary.json"
-    sides = store.read_json(summary).get("sides") if summary.exists() else None
+    sides = store.read_object(summary).get("sides") if summary.exists() else None
     if isinstance(sides, dict):
         yield from (folder.resolve().parents[1] / kind / digest for kind, digest in sides.items())
     else:
@@ -110,11 +113,19 @@ def _problems(folder: Path) -> Iterator[str]:
     elif not (folder / "scores.csv").exists():
         yield f"{folder} has no scores.csv: choose runs that were judged"
     else:
-        rows = store.read_csv(folder / "scores.csv")
+        try:
+            rows = store.read_scores(folder / "scores.csv")
+        except ValueError as error:
+            yield str(error)
+            return
         absent = [name for name in ("file", *CELL) if rows and name not in rows[0]]
         if absent or not rows:
             yield f"{folder / 'scores.csv'} has no {', '.join(absent) or 'rows'}"
             return
+        named = {row[column] for row in rows for column in ("file", "photo") if row.get(column)}
+        here = {name for name in (*READ, *named) if (folder / name).is_file()}
+        yield from (f"{fault}: {store.AGAIN}" for fault in listing.faults(folder, here))
+        yield from _not_numbers(folder, rows)
         lost = [row["file"] for row in rows if row["file"] and not (folder / row["file"]).is_file()]
         twice = [cell for cell, times in Counter(cell_of(row) for row in rows).items() if times > 1]
         if lost:
@@ -123,11 +134,26 @@ def _problems(folder: Path) -> Iterator[str]:
             yield f"{folder} has twice: {', '.join(' / '.join(cell) for cell in twice)}"
 
 
+def _not_numbers(folder: Path, rows: Rows) -> Iterator[str]:
+    """Cells of scores that are neither blank nor a finite number."""
+    for column in (name for name in rows[0] if "/" in name or name == "face_found"):
+        bad = [f"{row['file']} ({row[column]})" for row in rows if not _is_score(row[column])]
+        if bad:
+            yield f"{folder / 'scores.csv'} has in the column {column} what is no finite number: {', '.join(bad)}"
+
+
+def _is_score(value: str) -> bool:
+    try:
+        return value == "" or math.isfinite(number(value))
+    except ValueError:
+        return False
+
+
 def _read(folder: Path) -> Side:
     sittings = store.read_jsonl(folder / "sittings.jsonl")
     about = sittings[0] if sittings else {}
     kind = str(about.get("kind", folder.parent.name))
-    summary, rows = store.read_json(folder / "summary.json"), store.read_csv(folder / "scores.csv")
+    summary, rows = store.read_object(folder / "summary.json"), store.read_scores(folder / "scores.csv")
     return Side(kind, kind, folder, [dict(row) for row in rows], summary, about)
 
 

@@ -120,6 +120,24 @@ def front(points: Mapping[str, tuple[float, float]]) -> list[str]:
     return sorted((name for name, point in known.items() if not beaten(point)), key=lambda name: known[name])
 
 
+def common_front(sides: Sequence[Side], x: str, y: str) -> tuple[list[str], str]:
+    """The front of the methods among the runs in two columns, and in words over how many images if not over all.
+
+    Only images count of which every method has both scores: a score that is missing must not make a mean better.
+    """
+    methods = [side for side in sides if side.role == "method"]
+    scored = [{c for c, row in side.cells().items() if _has(row, x) and _has(row, y)} for side in methods]
+    common, every = set.intersection(*scored), {cell for side in methods for cell in side.cells()}
+    rows = {side.name: [row for cell, row in side.cells().items() if cell in common] for side in methods}
+    points = {name: (overall_mean(own, x), overall_mean(own, y)) for name, own in rows.items()} if common else {}
+    note = f"the front is over the {len(common)} of {len(every)} images of which every method has all scores"
+    return front(points), note if len(common) < len(every) else ""
+
+
+def _has(row: Row, column: str) -> bool:
+    return not math.isnan(number(row.get(column)))
+
+
 def prompt_estimates(rows: Sequence[Row], column: str) -> dict[str, tuple[float, float, float]]:
     """For each prompt the mean of person means and its t-interval over people."""
     found = {}

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from src.results.compared import CELL, Side
-from src.results.comparison import FACES, KINDS, Estimate, difference, estimate, front
+from src.results.comparison import FACES, KINDS, Estimate, common_front, difference, estimate
+from src.results.differences import over_how_many
 from src.results.formats import Table
 from src.results.selection import harmonic_mean
 from src.results.tables import ENOUGH, Row
@@ -20,7 +21,7 @@ def overview(sides: Sequence[Side], labels: Mapping[str, str]) -> Table:
     labels: what the columns "text" and "identity" hold, as `with_overall` says.
     """
     both = set(labels) == set(KINDS)
-    best = front({side.name: _point(side) for side in sides if side.role == "method"}) if both else []
+    best, over = common_front(sides, *KINDS) if both else ([], "")
     rows = []
     for side in sides:
         found = {kind: estimate(side.rows, kind) for kind in labels}
@@ -37,7 +38,15 @@ def overview(sides: Sequence[Side], labels: Mapping[str, str]) -> Table:
             row[f"{kind} 95 % (t)"] = _ends(own.low, own.high)
             row[f"{kind} 95 % (boot)"] = _ends(own.boot_low, own.boot_high)
         rows.append({**row, **sizes(side.rows)})
-    return Table(rows, [*labels.values(), INTERVALS, *few(sides)])
+    missing = [over] if over else []
+    missing += [note for side in sides for kind in labels for note in _partial(side, kind)]
+    return Table(rows, [*labels.values(), INTERVALS, *missing, *few(sides)])
+
+
+def _partial(side: Side, column: str) -> list[str]:
+    """Says over how many images a mean is, where some have no score."""
+    over = over_how_many(side.rows, column)
+    return [f"{side.name}: the mean of {column} is over {over}"] if over else []
 
 
 def paper_layout(sides: Sequence[Side], kind: str, judges: Sequence[str], published: Mapping[str, Any]) -> Table:
@@ -56,7 +65,8 @@ def paper_layout(sides: Sequence[Side], kind: str, judges: Sequence[str], publis
         printed = {head: own.get(_plain(judge)) for judge, head in heads.items()}
         if any(value is not None for value in printed.values()):
             rows.append({"method": name, **printed, "people": None, "prompts": None, "seeds": None})
-    return Table(rows, [f"{kind} similarity, mean of person means", *few(sides)])
+    missing = [note for side in sides for judge in judges for note in _partial(side, judge)]
+    return Table(rows, [f"{kind} similarity, mean of person means", *missing, *few(sides)])
 
 
 def _plain(judge: str) -> str:
@@ -107,11 +117,6 @@ def few(sides: Sequence[Side]) -> list[str]:
     """The warning under a table of few people."""
     people = min(sizes(side.rows)["people"] for side in sides if side.role == "method")
     return [f"illustration (n = {people}, fewer than {ENOUGH} people)"] if people < ENOUGH else []
-
-
-def _point(side: Side) -> tuple[float, float]:
-    text, identity = (estimate(side.rows, kind).mean for kind in KINDS)
-    return text, identity
 
 
 def _ends(low: float, high: float) -> str | None:

@@ -56,11 +56,21 @@ def overall_mean(rows: Sequence[Row], column: str) -> float:
     return _mean(list(person_means(rows, column).values()))
 
 
-def column_means(rows: Sequence[Row]) -> dict[str, float]:
-    """The plain mean over images of every judge's column and of face_found, blanks left out: what a summary holds."""
+def column_means(rows: Sequence[Row]) -> dict[str, Any]:
+    """The plain mean over images of every judge's column and of face_found, blanks left out: what a summary holds.
+
+    "scored" says of each column over how many images its mean is, where that is not over all.
+    """
     columns = [name for name in (rows[0] if rows else ()) if "/" in name or name == "face_found"]
-    means = {name: _mean([number(row[name]) for row in rows]) for name in columns}
-    return {name: mean for name, mean in means.items() if not math.isnan(mean)}
+    known = {name: [value for value in (number(row[name]) for row in rows) if value == value] for name in columns}
+    fewer = {name: len(values) for name, values in known.items() if len(values) < len(rows)}
+    return {name: _mean(values) for name, values in known.items() if values} | ({"scored": fewer} if fewer else {})
+
+
+def over_how_many(rows: Sequence[Row], column: str) -> str:
+    """ "12 of 16 images" where a column has blanks, "" where it has none (or nothing else)."""
+    known = sum(not math.isnan(number(row.get(column))) for row in rows)
+    return f"{known} of {len(rows)} images" if 0 < known < len(rows) else ""
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from src.files import sha256_of
+
 
 def digest(config: Mapping[str, Any], *, weights: Mapping[str, str], code: str) -> str:
     """The hexadecimal digest that decides whether a stored run is reused.
@@ -54,5 +56,4 @@ def file_digest(path: Path) -> str:
 
 @cache
 def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from src.pictures import decode_picture
 from src.results.compared import Side, cell_of
-from src.results.comparison import KINDS, Estimate, front, prompt_estimates
+from src.results.comparison import KINDS, Estimate, common_front, prompt_estimates
 from src.results.differences import number
 from src.results.digests import file_digest
 from src.results.formats import Table, plain_rows
@@ -41,7 +41,7 @@ def comparison_page(
         "runs": [_run(side) for side in sides],
         "columns": [{"key": name, "label": labels.get(name, name), "kind": _kind(name)} for name in columns],
         "estimates": {run: {c: _five(e) for c, e in own.items()} for run, own in estimates.items()},
-        "fronts": _fronts(sides, estimates, columns),
+        "fronts": _fronts(sides, columns),
         "prompts": _prompts(sides, columns),
         "cells": _cells(sides, columns, pictures),
         "tables": [{"title": title, "notes": table.notes, **plain_rows(table)} for title, table in tables.items()],
@@ -121,16 +121,10 @@ def _known(*values: float) -> Point:
     return tuple(None if math.isnan(value) else round(value, 5) for value in values)
 
 
-def _fronts(
-    sides: Sequence[Side], estimates: Mapping[str, Mapping[str, Estimate]], columns: Sequence[str]
-) -> dict[str, dict[str, list[str]]]:
+def _fronts(sides: Sequence[Side], columns: Sequence[str]) -> dict[str, dict[str, list[str]]]:
     """text column -> identity column -> the methods on the Pareto front."""
-    methods = [side.name for side in sides if side.role == "method"]
     text, identity = ([name for name in columns if _kind(name) == kind] for kind in KINDS)
-    return {
-        x: {y: front({run: (estimates[run][x].mean, estimates[run][y].mean) for run in methods}) for y in identity}
-        for x in text
-    }
+    return {x: {y: common_front(sides, x, y)[0] for y in identity} for x in text}
 
 
 def _prompts(sides: Sequence[Side], columns: Sequence[str]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from src.results import store
+from src.results import listing, store
 from src.results.runs import TABLE, download
 
 ADDRESS = "https://wandb.ai/"
@@ -42,7 +42,7 @@ def unpack(folder: Path, files: Path, about: Mapping[str, Any]) -> None:
     (folder / "sittings.jsonl").unlink(missing_ok=True)
     store.append_row(folder / "sittings.jsonl", sitting)
     numbers = {name: value for name, value in about["summary"].items() if isinstance(value, int | float)}
-    store.write_json(folder / "summary.json", {n: value for n, value in numbers.items() if not n.startswith("_")})
+    listing.complete(folder, {name: value for name, value in numbers.items() if not name.startswith("_")})
 
 
 def _row(folder: Path, files: Path, cells: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from src.pictures import pixel_digest
-from src.results import provenance, store
+from src.results import listing, provenance, store
 from src.results.digests import code_digest, digest, file_digest
 
 __all__ = ["Mirror", "Run", "asking", "code_digest", "digest", "download", "file_digest", "open_run", "run_folder"]
@@ -79,21 +79,30 @@ class Run:
             self.mirror.artifact(what, path)
 
     def scores(self) -> list[dict[str, str]]:
-        """The rows of scores.csv, values as text. FileNotFoundError if there are none yet."""
-        return store.read_csv(self.path("scores.csv"))
+        """The rows of scores.csv, values as text. FileNotFoundError if there are none yet; ValueError if damaged."""
+        return store.read_scores(self.path("scores.csv"))
 
     def summary(self) -> dict[str, Any]:
         """What `finish` wrote. FileNotFoundError if the run isn't complete."""
-        return store.read_json(self.path("summary.json"))
+        return store.read_object(self.path("summary.json"))
 
     def finish(self, summary: Row) -> None:
-        """Write summary.json, the mark of completeness; wall_seconds counts the last sitting alone."""
-        target, sittings = self._unfinished("summary.json"), store.read_jsonl(self.path("sittings.jsonl"))
+        """List all files with their digests, then write summary.json, the mark of completeness.
+
+        wall_seconds counts the last sitting alone.
+        """
+        self._unfinished("summary.json")
+        sittings = store.read_jsonl(self.path("sittings.jsonl"))
         wall = round(time.monotonic() - self._start, 2)
         times = {"started": sittings[0]["started"], "finished": provenance.now(), "wall_seconds": wall}
         if self.mirror:
             self.mirror.summary(summary)
-        store.write_json(target, {**summary, **times, "sittings": len(sittings)})
+        listing.complete(self.folder, {**summary, **times, "sittings": len(sittings)}, self._judged_files())
+
+    def _judged_files(self) -> set[str]:
+        """What the rows of scores.csv name, which may lie behind links."""
+        rows = self.scores() if self.has("scores.csv") else []
+        return {row[column] for row in rows for column in ("file", "photo") if row.get(column)}
 
 
 def run_folder(root: Path | str, kind: str, digest: str) -> Path:
@@ -117,10 +126,12 @@ def open_run(
 
     kind: what it computes ("ablate", "train"; also the W&B job type); config: the resolved configuration as
     plain data; logger: keyword arguments of `Mirror` (mode, project, log_photos, ...), None for no mirror.
-    A complete run is given to be read, unlocked. OSError if the folder cannot be written, naming it.
+    A complete run is checked against its list of files (ValueError names what is damaged or missing) and given to be
+    read, unlocked. OSError if the folder cannot be written, naming it.
     """
     run = Run(run_folder(root, kind, digest))
     if run.complete:
+        listing.check_listing(run.folder)
         yield run
         return
     with store.locked(run.path(".lock"), str(run.folder), echo):

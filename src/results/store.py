@@ -12,10 +12,12 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from src import files
 from src.files import locked as locked
 from src.files import make_folder, naming, write_atomic
 from src.sheets import read_sheet
 
+AGAIN = "restore it, or delete its folder and give the command that made it again"
 SETTINGS_KEY = "profusion"  # the PNG text chunk that holds an image's settings as JSON
 Row = Mapping[str, Any]
 
@@ -28,12 +30,22 @@ def sweep_drafts(folder: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write plain data as indented JSON, atomically."""
-    write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomic(path, as_json(value))
 
 
-def read_json(path: Path) -> Any:
-    """The value in a JSON file. FileNotFoundError if there is none."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def as_json(value: Any) -> bytes:
+    """Plain data as the content of an indented JSON file."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def read_json(path: Path, remedy: str = AGAIN) -> Any:
+    """The value in a JSON file. FileNotFoundError if there is none, ValueError with the remedy if it is damaged."""
+    return files.read_json(path, remedy)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The named values in a JSON file of ours. Raises what `read_json` raises."""
+    return files.read_object(path, AGAIN)
 
 
 def append_row(path: Path, row: Row) -> None:
@@ -59,9 +71,15 @@ def mend_rows(path: Path) -> None:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """All whole rows of a file of JSON lines; [] if there is no file."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return [json.loads(line) for line in text.split("\n")[:-1]]
+    """All whole rows of a file of JSON lines; [] if there is no file. ValueError for a damaged one."""
+    lines = files.content_of(path).split(b"\n")[:-1] if path.exists() else []
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path} is damaged in line {number} ({error}): {AGAIN}") from error
+    return rows
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
@@ -77,6 +95,24 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Rows of a CSV file, every value as text; raises what `read_sheet` raises."""
     return read_sheet(path)
+
+
+def read_scores(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file that `write_csv` wrote, every value as text.
+
+    FileNotFoundError if there is none; ValueError for one that is cut off, empty or ragged: no number is half read.
+    """
+    content = files.content_of(path)
+    try:
+        rows = list(csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True))
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path} is damaged ({error}): {AGAIN}") from error
+    ragged = [str(number) for number, row in enumerate(rows, 1) if None in row or None in row.values()]
+    fault = "its end is cut off" if not content.endswith(b"\n") else "it holds no rows" if not rows else ""
+    fault = fault or (f"row {ragged[0]} has too many or too few cells" if ragged else "")
+    if fault:
+        raise ValueError(f"{path} is damaged ({fault}): {AGAIN}")
+    return rows
 
 
 def to_picture(image: Any) -> np.ndarray:

@@ -58,9 +58,7 @@ class Study:
         meet(person): learns the person and returns the generator. fresh_noise: added to every seed's number.
         learned: where `meet` keeps <person>.safetensors, which the mirror takes as artifacts if it was asked to.
         """
-        whole = {"method": dict(config), **self.identity, "fresh_noise": fresh_noise}
-        whole |= {"people": list(self.people), "prompts": [list(p) for p in self.prompts], "seeds": list(self.seeds)}
-        key = digest(whole, weights=self.weights, code=self.code)
+        whole, key = self._whole(config, fresh_noise), self.key(config, fresh_noise)
         with open_run(self.root, name, whole, key, logger=self.logger, group=self.group, tags=[name, *tags]) as run:
             if not run.complete:
                 self._generate(run, name, meet, fresh_noise)
@@ -71,6 +69,15 @@ class Study:
                         run.keep("person", learned / f"{person}.safetensors")
                 run.finish({"images": len(rows), **column_means(rows), **_evaluations(run)})
             return run, list(run.scores())
+
+    def key(self, config: Mapping[str, Any], fresh_noise: int = 0) -> str:
+        """The digest of the run of one method."""
+        return digest(self._whole(config, fresh_noise), weights=self.weights, code=self.code)
+
+    def _whole(self, config: Mapping[str, Any], fresh_noise: int) -> dict[str, Any]:
+        """All that one method's run depends on, besides weights and code."""
+        cells = {"people": list(self.people), "prompts": [list(p) for p in self.prompts], "seeds": list(self.seeds)}
+        return {"method": dict(config), **self.identity, "fresh_noise": fresh_noise, **cells}
 
     def _generate(self, run: Run, name: str, meet: Callable[[int | str], Generate], fresh_noise: int) -> None:
         rows = self._rows()

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from src.results.differences import PAIR, normalised, overall_mean, paired_difference, scale
+from src.results.differences import PAIR, normalised, over_how_many, overall_mean, paired_difference, scale
 from src.results.formats import FAMILIES, Table, to_csv, to_markdown, to_text
 from src.results.verdicts import ENOUGH, MARGIN, holm, sentence
 
@@ -123,6 +123,10 @@ def _row(
         notes[f"{label}, {family}: {difference.left_out} of {total} pairs have no score and are left out"] = None
     if margin is not None:
         notes[sentence(difference, f"{label}, {FAMILIES.get(family, family)}", margin)] = None
+    for name, side in sides.items():
+        over = over_how_many(side, column)
+        if over:
+            notes[f"{label}, {family}: the mean of {name} is over {over}"] = None
     means = {name: _blank(overall_mean(side, column) if side else math.nan) for name, side in sides.items()}
     return {
         "family": family,

@@ -74,6 +74,7 @@ def test_an_image_that_one_run_lacks_is_named(made, tmp_path):
     shutil.copytree(made["no_fusion"], tmp_path / "no_fusion" / "short")
     rows = read_csv(made["no_fusion"] / "scores.csv")
     write_csv(tmp_path / "no_fusion" / "short" / "scores.csv", rows[1:])
+    (tmp_path / "no_fusion" / "short" / "files.json").unlink()  # as of before files were listed
     found = read_sides([made["full"], tmp_path / "no_fusion" / "short"])
     wanted = f"no_fusion lacks 1 of {len(rows)} images: {rows[0]['person']} / {rows[0]['prompt']} / {rows[0]['seed']}"
     assert gaps(found) == [wanted]

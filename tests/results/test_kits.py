@@ -107,6 +107,7 @@ def test_runs_that_do_not_match_are_named(made, tmp_path, sides):
     shutil.copytree(made["no_fusion"], tmp_path / "no_fusion" / "short")
     rows = read_csv(made["no_fusion"] / "scores.csv")
     write_csv(tmp_path / "no_fusion" / "short" / "scores.csv", rows[1:])
+    (tmp_path / "no_fusion" / "short" / "files.json").unlink()  # as of before files were listed
     short = read_sides([tmp_path / "no_fusion" / "short"])
     with pytest.raises(ValueError, match="no_fusion lacks") as error:
         make_kit([sides[0], *short], **NUMBERS)
