@@ -12,6 +12,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from huggingface_hub import try_to_load_from_cache
+from safetensors import SafetensorError
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor
 
@@ -49,7 +50,7 @@ class ImageSimilarity:
             net = timm.create_model(
                 self.model, pretrained=self.weights is None, num_classes=0, checkpoint_path=self.weights or ""
             )
-        except (RuntimeError, OSError, pickle.UnpicklingError) as error:
+        except (RuntimeError, OSError, SafetensorError, pickle.UnpicklingError) as error:
             raise ValueError(f"image judge {self.name}: {self.model} cannot be loaded: {error}") from error
         return net.eval().requires_grad_(False).to(self.device)
 

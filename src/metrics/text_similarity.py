@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from huggingface_hub import try_to_load_from_cache
 from open_clip.transform import PreprocessCfg, image_transform_v2
+from safetensors import SafetensorError
 from torch import Tensor
 
 from src.metrics.pictures import stacks
@@ -50,7 +51,7 @@ class TextSimilarity:
             clip = open_clip.create_model(
                 self.model, self.pretrained, device=self.device, require_pretrained=True, force_quick_gelu=quick
             )
-        except (RuntimeError, pickle.UnpicklingError) as error:
+        except (RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
             what = f"{self.model} ({self.pretrained})"
             raise ValueError(f"text judge {self.name}: {what} cannot be loaded: {error}") from error
         return clip.eval().requires_grad_(False)

@@ -114,7 +114,7 @@ def _saved(path: Path) -> dict[str, Any]:
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).strip().split(". ")[0]
         raise ValueError(
-            f"{path} is damaged or no checkpoint of a stage ({reason}): delete it to begin anew"
+            f"{path} is no checkpoint of a stage ({reason}): delete it to begin anew"
         ) from error
 
 
