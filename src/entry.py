@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from hydra.errors import HydraException, InstantiationException, MissingConfigEx
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from tqdm import tqdm
 
 from src import schema
 from src.words import GATHERED, for_hydra, names_files
@@ -54,7 +56,9 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
                 cause = _cause(error)
                 if isinstance(cause, InstantiationException):
                     raise
-                sys.exit(f"error: {_one_line(cause)}")
+                for bar in list(getattr(tqdm, "_instances", ())):  # what is left open would be shown behind the error
+                    bar.close()
+                sys.exit(f"error: {one_line(cause)}")
 
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on to us
@@ -80,9 +84,14 @@ def refuse_early(module: str, arguments: Sequence[str]) -> None:
         name = f"bench_{words.pop(0)}"
     if (CONF / f"{name}.yaml").is_file() and not any(word.startswith("-") for word in words):
         try:
+            tempfile.gettempdir()  # libraries fail without one while they are read
             composed(name, words)
+        except FileNotFoundError as error:
+            sys.exit(
+                f"error: no temporary file can be written ({error.strerror}): free some space, or set TMPDIR=FOLDER"
+            )
         except ValueError as error:
-            sys.exit(f"error: {_one_line(error)}")
+            sys.exit(f"error: {one_line(error)}")
 
 
 def composed(name: str, arguments: Sequence[str]) -> DictConfig:
@@ -139,7 +148,7 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """What an error says, long words and endless lists shortened; of the system's own errors, about which path."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{schema.shown(error.filename)}: {error.strerror}; give another path"
@@ -156,7 +165,7 @@ def _composition(error: BaseException, name: str) -> str:
     while cause is not None and not isinstance(cause, ConfigKeyError | ConfigAttributeError):
         cause = cause.__cause__
     if cause is None:
-        return _one_line(error)
+        return one_line(error)
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         return _unknown(str(cause.full_key), settings(hydra.compose(name)))
 

@@ -67,9 +67,9 @@ def locked(path: Path, what: str, echo: Callable[[str], None] = print) -> Iterat
             holder = file.read().strip() or "another process"
             echo(f"Waiting for {what}: {holder} is at work on it, this goes on when it ends (Ctrl-C stops).")
             fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} (since {datetime.now():%H:%M:%S})")
-        file.flush()
+        with naming(path.parent):  # at once: what lay in a buffer would fail again when the file is closed
+            file.truncate(0)
+            os.write(file.fileno(), f"process {os.getpid()} (since {datetime.now():%H:%M:%S})".encode())
         yield
 
 
@@ -89,11 +89,12 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 def content_of(path: Path) -> bytes:
     """All bytes of an ordinary file. FileNotFoundError for anything else: nothing may come out of a pipe, ever."""
-    _check_file(path)
+    check_file(path)
     return path.read_bytes()
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """FileNotFoundError for what is no ordinary file: nothing, a folder, a pipe, a link to nowhere or to itself."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is {'no ordinary file' if path.exists() else 'not there'}: restore it")
 
@@ -116,7 +117,7 @@ def read_object(path: Path, remedy: str) -> dict[str, Any]:
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    _check_file(path)
+    check_file(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -21,6 +21,9 @@ def for_hydra(arguments: Sequence[str], kind_of: Callable[[str], Kind | None], w
     kind_of: what a setting may be; those that may be text are quoted. words: the setting, a list, that takes all words
     that set nothing. ValueError for what cannot be read as a setting.
     """
+    for argument in arguments:
+        if not argument.isprintable() and argument.encode(errors="replace") != argument.encode(errors="ignore"):
+            raise ValueError(f"{argument!a} holds bytes that are no UTF-8: rename what it names")
     arguments = gathered(arguments, words) if words else list(arguments)
     sweeping = any(flag in arguments for flag in SWEEPING)
     typed = [quoted_setting(argument, kind_of, sweeping) for argument in arguments]
@@ -28,7 +31,7 @@ def for_hydra(arguments: Sequence[str], kind_of: Callable[[str], Kind | None], w
         if (
             not before.startswith("-")
             and not argument.startswith("-")
-            and not (_parses(argument) and argument[0] != "=")
+            and not (_parses(argument) and not argument.lstrip("+~").startswith("="))
         ):
             raise ValueError(
                 f"{shown(argument)} cannot be read as a setting: write name=value; in a list, put what holds spaces, "

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from src.files import sha256_of
+from src.files import check_file, sha256_of
 
 
 def digest(config: Mapping[str, Any], *, weights: Mapping[str, str], code: str) -> str:
@@ -49,6 +49,7 @@ def _sources(part: Path) -> list[Path]:
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file; read again only if its size or its time of modification has changed."""
+    check_file(Path(path))
     path = Path(path).resolve()
     state = path.stat()
     return _file_digest(path, state.st_size, state.st_mtime_ns)

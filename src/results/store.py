@@ -76,10 +76,16 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(lines, 1):
         try:
-            rows.append(json.loads(line))
+            rows.append(_named(json.loads(line)))
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is damaged in line {number} ({error}): {AGAIN}") from error
     return rows
+
+
+def _named(row: Any) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise ValueError("it holds no named values")
+    return row
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:

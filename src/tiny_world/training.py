@@ -113,9 +113,7 @@ def _saved(path: Path) -> dict[str, Any]:
         return torch.load(path, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).strip().split(". ")[0]
-        raise ValueError(
-            f"{path} is no checkpoint of a stage ({reason}): delete it to begin anew"
-        ) from error
+        raise ValueError(f"{path} is no checkpoint of a stage ({reason}): delete it to begin anew") from error
 
 
 def _resume(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
