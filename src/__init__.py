@@ -1,1 +1,8 @@
 """ProFusion: detail-preserving personalised text-to-image generation, as a research harness."""
+
+import sys
+
+if sys.argv[:1] == ["-m"]:  # `python -m src.NAME`: NAME is about to be read, and torch with it
+    from src.entry import refuse_early
+
+    refuse_early(sys.orig_argv[-len(sys.argv)], sys.argv[1:])

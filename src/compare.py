@@ -22,7 +22,7 @@ CODE = ("compare.py", "pictures.py", "results")
 DIFFERENCES = "Differences to"
 
 
-@command("compare", words="compared")
+@command("compare")
 def main(cfg: DictConfig) -> None:
     if not cfg.compared:
         raise ValueError("no runs are given: write python -m src.compare RUN RUN, such as runs/full/0123456789ab")

@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,10 @@ from hydra.errors import HydraException, InstantiationException, MissingConfigEx
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from tqdm import tqdm
+
+from src import schema
+from src.words import GATHERED, for_hydra, names_files
 
 PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf"
@@ -30,38 +35,38 @@ ALLOWED_TARGETS = (
     "torch.optim.",
     "builtins.list",
 )
+LONGEST_WORD, LONGEST = 1_000, 20_000  # letters of a message: a prompt of 200 kB is not told in full
 _QUIET = ("pytorch_lightning", "lightning", "lightning.pytorch", "transformers", "diffusers", "open_clip")
 
 OmegaConf.register_new_resolver("package", lambda path: str(PACKAGE / path), replace=True)
 
 
-def command(name: str, words: str | None = None) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
-    """Make `main(cfg)` a command that composes conf/<name>.yaml. An error ends it with one sentence and status 1.
-
-    words: the setting, a list, that takes all words of the command line that set nothing (paths, say).
-    """
+def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+    """Make `main(cfg)` a command that composes conf/<name>.yaml. An error ends it with one sentence and status 1."""
 
     def wrap(main: Callable[[DictConfig], None]) -> Callable[[], None]:
         @functools.wraps(main)
         def checked(cfg: DictConfig) -> None:
             try:
                 check_overrides(cfg, HydraConfig.get().overrides.task)
+                schema.check(cfg, name)
                 check_targets(cfg)
                 main(cfg)
             except (ValueError, OSError, OmegaConfBaseException, InstantiationException) as error:
                 cause = _cause(error)
                 if isinstance(cause, InstantiationException):
                     raise
-                sys.exit(f"error: {_one_line(cause)}")
+                for bar in list(getattr(tqdm, "_instances", ())):  # what is left open would be shown behind the error
+                    bar.close()
+                sys.exit(f"error: {one_line(cause)}")
 
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on to us
             _quieten()
-            if words:
-                sys.argv[1:] = gathered(sys.argv[1:], words)
             try:
+                sys.argv[1:] = typed(name, sys.argv[1:])
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked)()
-            except (HydraException, OmegaConfBaseException) as error:
+            except (ValueError, HydraException, OmegaConfBaseException) as error:
                 sys.exit(f"error: {_composition(error, name)}")
 
         return run
@@ -69,29 +74,63 @@ def command(name: str, words: str | None = None) -> Callable[[Callable[[DictConf
     return wrap
 
 
+def refuse_early(module: str, arguments: Sequence[str]) -> None:
+    """End `python -m src.NAME ...` in one sentence if what was typed is wrong, before NAME and its libraries are read.
+
+    Hydra's own options, such as --help and --multirun, are left to Hydra.
+    """
+    name, words = module.rpartition("src.")[2], list(arguments)
+    if name == "bench" and words:
+        name = f"bench_{words.pop(0)}"
+    if (CONF / f"{name}.yaml").is_file() and not any(word.startswith("-") for word in words):
+        try:
+            tempfile.gettempdir()  # libraries fail without one while they are read
+            composed(name, words)
+        except FileNotFoundError as error:
+            sys.exit(
+                f"error: no temporary file can be written ({error.strerror}): free some space, or set TMPDIR=FOLDER"
+            )
+        except ValueError as error:
+            sys.exit(f"error: {one_line(error)}")
+
+
+def composed(name: str, arguments: Sequence[str]) -> DictConfig:
+    """What a command line asks of a command, checked as far as that goes without reading a library.
+
+    Raises:
+        ValueError: naming the setting, its value, and what is allowed.
+    """
+    words = typed(name, arguments)
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = hydra.compose(name, words)
+        check_overrides(cfg, words)
+        schema.check(cfg, name)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(_composition(error, name)) from error
+    return cfg
+
+
+def typed(name: str, arguments: Sequence[str]) -> list[str]:
+    """The words of a command line as Hydra is to read them. ValueError for what no setting or choice can be."""
+    words = for_hydra(arguments, functools.partial(schema.kind_of, command=name), GATHERED.get(name))
+    for word in words:
+        group, _, value = word.lstrip("+~").partition("=")
+        choices = sorted(path.stem for path in (CONF / group.partition("@")[0]).glob("*.yaml"))
+        if word.startswith("~"):
+            raise ValueError(f"{word}: no setting is deleted; write {group}=null where there may be none")
+        if choices and not names_files(value):
+            raise ValueError(f"{group} ({schema.shown(value)}) must be one of {', '.join(choices)}")
+    return words
+
+
 def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     """The configuration of another command, inside a command. ValueError as for a command line."""
     cfg = hydra.compose(name, list(overrides))
     check_overrides(cfg, overrides)
+    schema.check(cfg, name)
     check_targets(cfg)
     return cfg
-
-
-def gathered(arguments: Sequence[str], setting: str) -> list[str]:
-    """The arguments with all words that set nothing as one list: `a x=1 b` -> `x=1 setting=['a','b']`."""
-    words = [
-        word
-        for before, word in zip(["", *arguments], arguments, strict=False)
-        if not word.startswith(("-", "+", "~")) and not before.startswith("-") and _sets_nothing(word)
-    ]
-    quoted = ",".join("'" + word.replace("\\", "\\\\").replace("'", "\\'") + "'" for word in words)
-    rest = [argument for argument in arguments if argument not in words]
-    return [*rest, f"{setting}=[{quoted}]"] if words else rest
-
-
-def _sets_nothing(word: str) -> bool:
-    """No `name=value`, or a path in which the sign happens to stand."""
-    return "=" not in word or Path(word).exists()
 
 
 def _quieten() -> None:
@@ -109,8 +148,12 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+def one_line(error: BaseException) -> str:
+    """What an error says, long words and endless lists shortened; of the system's own errors, about which path."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{schema.shown(error.filename)}: {error.strerror}; give another path"
+    words = " ".join(word if len(word) <= LONGEST_WORD else f"{word[:40]}..." for word in str(error).split())
+    return words if len(words) <= LONGEST else f"{words[:LONGEST]}..."
 
 
 def _composition(error: BaseException, name: str) -> str:
@@ -122,7 +165,7 @@ def _composition(error: BaseException, name: str) -> str:
     while cause is not None and not isinstance(cause, ConfigKeyError | ConfigAttributeError):
         cause = cause.__cause__
     if cause is None:
-        return _one_line(error)
+        return one_line(error)
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         return _unknown(str(cause.full_key), settings(hydra.compose(name)))
 

@@ -2,13 +2,14 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 RECORD = ".sha256"  # what the file beside a file is called that holds its digest, in the format of `sha256sum -c`
 REMEDY = "free some space there, or choose another output folder that you may write to"
@@ -66,9 +67,9 @@ def locked(path: Path, what: str, echo: Callable[[str], None] = print) -> Iterat
             holder = file.read().strip() or "another process"
             echo(f"Waiting for {what}: {holder} is at work on it, this goes on when it ends (Ctrl-C stops).")
             fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} (since {datetime.now():%H:%M:%S})")
-        file.flush()
+        with naming(path.parent):  # at once: what lay in a buffer would fail again when the file is closed
+            file.truncate(0)
+            os.write(file.fileno(), f"process {os.getpid()} (since {datetime.now():%H:%M:%S})".encode())
         yield
 
 
@@ -86,8 +87,37 @@ def write_atomic(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def content_of(path: Path) -> bytes:
+    """All bytes of an ordinary file. FileNotFoundError for anything else: nothing may come out of a pipe, ever."""
+    check_file(path)
+    return path.read_bytes()
+
+
+def check_file(path: Path) -> None:
+    """FileNotFoundError for what is no ordinary file: nothing, a folder, a pipe, a link to nowhere or to itself."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is {'no ordinary file' if path.exists() else 'not there'}: restore it")
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """The value in a JSON file. FileNotFoundError if there is none, ValueError with the remedy if it is damaged."""
+    try:
+        return json.loads(content_of(path))
+    except (ValueError, RecursionError) as error:  # bytes that are no text, text that is no JSON, or nested too deep
+        raise ValueError(f"{path} is damaged ({error}): {remedy}") from error
+
+
+def read_object(path: Path, remedy: str) -> dict[str, Any]:
+    """The named values in a JSON file; raises what `read_json` raises."""
+    found = read_json(path, remedy)
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is damaged (it holds no named values): {remedy}")
+    return found
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
+    check_file(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -24,7 +24,7 @@ KEPT = ("key.csv", "config.json", "summary.json")  # what of a kit is needed to 
 CODE = ("human_eval.py", "pictures.py", "results")
 
 
-@command(KIND, words="words")
+@command(KIND)
 def main(cfg: DictConfig) -> None:
     tasks: dict[str, Callable[[DictConfig, Sequence[str]], None]] = {"make": make, "score": score}
     task, *words = cfg.words or [""]
@@ -53,7 +53,7 @@ def make(cfg: DictConfig, words: Sequence[str]) -> None:
 
 
 def _write_kit(run: Run, kit: Kit, sides: Sequence[Side], own: Mapping[str, Any]) -> None:
-    name, asked, noun = run.folder.name, own["questions"], own["noun"]
+    name, asked, noun = f"{ratings.MARK}{run.folder.name}", own["questions"], own["noun"]
     for token, picture in kit.pictures.items():
         write_atomic(run.path(f"images/{token}.png"), kit_files.as_png(picture))
     for sheet in kit.sheets:
@@ -63,7 +63,7 @@ def _write_kit(run: Run, kit: Kit, sides: Sequence[Side], own: Mapping[str, Any]
     rows = kit_files.hit_rows(name, kit.sheets, noun, own["image_base"] or "images")
     write_atomic(run.path("mturk/hit.html"), kit_files.hit_html(length, asked).encode())
     write_atomic(run.path("mturk/hits.csv"), kit_files.as_csv(rows))
-    write_atomic(run.path("key.csv"), kit_files.as_csv(key_rows(name, kit.sheets)))
+    write_atomic(run.path("key.csv"), kit_files.as_csv(key_rows(run.folder.name, kit.sheets)))
 
 
 def score(cfg: DictConfig, words: Sequence[str]) -> None:
@@ -78,6 +78,7 @@ def score(cfg: DictConfig, words: Sequence[str]) -> None:
     check_listing(folder, KEPT)
     key = read_scores(folder / "key.csv")
     settings, made = (read_object(folder / name) for name in ("config.json", "summary.json"))
+    given = ratings.with_zeros(given, key)
     ratings.check_ratings(given, key, list(settings["questions"]))
     files = {str(number): file_digest(Path(word)) for number, word in enumerate(words)}
     kit = {name: file_digest(folder / name) for name in KEPT}

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -17,6 +18,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisio
 from src.models.base import TextToImage, load_base
 
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("seeded", derandomize=True, database=None, deadline=None)
+hypothesis.settings.load_profile("seeded")
 
 WORDS = ["a", "and", "at", "beach", "blue", "crown", "hat", "in", "of", "pencil", "person", "photo", "red"]
 WORDS += ["sketch", "snow", "suit", "the", "wearing", "yellow"]

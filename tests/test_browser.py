@@ -201,7 +201,7 @@ def test_a_rater_answers_a_sheet_pauses_and_saves(typed, made, tmp_path, small):
     assert status == 0, complaint
     kit = Path(re.search(r"pages: +(\S+)/pages", printed)[1])
     with opened(tmp_path, phone=small) as driver:
-        driver.get((kit / "pages" / "sheet-001.html").as_uri())
+        driver.get((kit / "pages" / "sheet-s001.html").as_uri())
         driver.find_element("id", "begin").click()
         assert "name or a number" in driver.find_element("id", "complaint").text
         driver.find_element("id", "rater").send_keys('Ann "A"')
@@ -225,7 +225,7 @@ def test_a_rater_answers_a_sheet_pauses_and_saves(typed, made, tmp_path, small):
     key = read_csv(kit / "key.csv")
     check_ratings(given, key, ["text", "identity", "overall"])
     assert {(rating.rater, rating.answer) for rating in given} == {('Ann "A"', "left")}
-    assert [rating.item for rating in given[::3]] == [row["item"] for row in key if row["sheet"] == "001"]
+    assert [rating.item for rating in given[::3]] == [row["item"] for row in key if row["sheet"] == "s001"]
     status, printed, complaint = typed(human_eval, "score", saved, "pass_rate=0")
     assert status == 0, complaint
     assert "fewer than 5 counted raters" in printed

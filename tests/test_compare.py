@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from src import compare
-from src.entry import gathered
 from src.results.store import read_csv
+from src.words import gathered
 
 
 def data_of(page: Path) -> dict:

@@ -8,7 +8,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from src import claim_sides, entry
+from src import claim_sides, entry, schema
 from src.methods.profusion import ProFusion
 from src.models.promptnet import PromptNet
 
@@ -35,9 +35,18 @@ def config_folder():
         yield
 
 
+def check_lines(cfg, command):
+    """Every setting has a line in src/schema.py, and what is shipped fits it."""
+    lacking = [name for name in entry.settings(cfg) if schema.kind_of(name, command) is None]
+    assert not lacking, f"add a line to src/schema.py for {', '.join(lacking)}"
+    schema.check(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "stage"]), command)
+
+
 @pytest.mark.parametrize("root", ROOTS)
 def test_every_command_composes(root):
-    entry.check_targets(compose(root))
+    cfg = compose(root)
+    entry.check_targets(cfg)
+    check_lines(cfg, root)
 
 
 @pytest.mark.parametrize("path", GROUPS, ids=str)
@@ -48,6 +57,7 @@ def test_every_file_composes_and_binds(path):
     world = [f"world={name}"] if (CONF / "world" / f"{name}.yaml").exists() else []
     cfg = compose(root, [*world, *choice] if group != "world" else choice)
     entry.check_targets(cfg)
+    check_lines(cfg, root)
     entry.plain(OmegaConf.masked_copy(cfg, [key for key in cfg if key not in ("photo", "hydra")]))
 
 

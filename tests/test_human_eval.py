@@ -57,10 +57,10 @@ def test_a_known_preference_is_found(typed, kit, tmp_path):
 
 def test_a_careless_rater_is_named(typed, kit, tmp_path):
     status, printed, complaint = typed(
-        human_eval, "score", *simulate(kit, tmp_path, 0.8, careless="003"), "pass_rate=1"
+        human_eval, "score", *simulate(kit, tmp_path, 0.8, careless="s003"), "pass_rate=1"
     )
     assert status == 0, complaint
-    assert "too many checks failed: rater 003" in printed
+    assert "too many checks failed: rater s003" in printed
     assert "fewer than 5 counted raters" in printed
 
 
@@ -84,11 +84,11 @@ def test_the_kit_keeps_its_key_apart_and_is_made_once(typed, kit, made):
         (["make", "RUN", "OTHER", "raters=0"], ["raters (0)"]),
         (["score", "nowhere.csv"], ["nowhere.csv"]),
         (["score", "FOREIGN"], ["somekit", "kit=FOLDER"]),
-        (["score", "STRANGE"], ["unknown items", "nonesuch (sheet 001, rater me)"]),
+        (["score", "STRANGE"], ["unknown items", "nonesuch (sheet s001, rater me)"]),
     ],
 )
 def test_bad_input_ends_with_one_sentence(typed, kit, made, tmp_path, words, said):
-    row = dict(zip(COLUMNS, (kit.name, "001", "me", "nonesuch", "text", "left"), strict=True))
+    row = dict(zip(COLUMNS, (kit.name, "s001", "me", "nonesuch", "text", "left"), strict=True))
     write_csv(tmp_path / "strange.csv", [row])
     write_csv(tmp_path / "foreign.csv", [{**row, "kit": "somekit"}])
     places = {"RUN": made["full"], "OTHER": made["no_fusion"]}

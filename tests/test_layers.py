@@ -11,6 +11,7 @@ BELOW: dict[str, set[str]] = {
     "files": set(),
     "pictures": set(),
     "folders": set(),
+    "sheets": set(),
     "diffusion": set(),
     "sampling": {"diffusion"},
     "models": {"diffusion", "sampling", "models"},
@@ -22,7 +23,7 @@ BELOW: dict[str, set[str]] = {
     "tiny_world": {"diffusion", "sampling", "models", "data", "metrics", "tiny_world"},
     "benchmarks": {"diffusion", "sampling", "models", "data", "learning", "methods", "results", "benchmarks"},
 }
-FOUNDATION = {"files", "pictures", "folders"}  # what every layer stands on
+FOUNDATION = {"files", "pictures", "folders", "sheets"}  # what every layer stands on
 OWNERS = {
     "diffusers": ("models/", "tiny_world/"),
     "transformers": ("models/", "tiny_world/"),
@@ -37,7 +38,7 @@ OWNERS = {
     "wandb_workspaces": ("results/workspaces.py",),
     "choix": ("results/preferences.py",),
     "krippendorff": ("results/preferences.py",),
-    "hydra": ("entry.py",),
+    "hydra": ("entry.py", "words.py"),
     "litdata": ("data/shards.py",),
     "omegaconf": tuple(f"{p.stem}.py" for p in SRC.glob("*.py")),
     "pytorch_lightning": ("learning/", "data/datamodule.py"),

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from src.data.photos import Named
-from src.files import make_folder, write_atomic
+from src.files import make_folder, read_object, write_atomic
 
 ABOUT = "latents.json"
 ROWS = 256  # photos in a file
@@ -71,10 +71,7 @@ def _file(index: int) -> str:
 def _about(folder: Path) -> dict[str, Any]:
     if not (folder / ABOUT).is_file():
         raise FileNotFoundError(f"no latents at {folder}: run python -m src.prepare_data latents=true")
-    try:
-        return json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{folder / ABOUT} is damaged ({error}): delete the folder and prepare it anew") from error
+    return read_object(folder / ABOUT, "delete the folder and prepare it anew")
 
 
 class LatentCache(Dataset[dict[str, Tensor]]):

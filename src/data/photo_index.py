@@ -123,7 +123,7 @@ def _read(folder: Path, file: Path) -> PhotoIndex | None:
         if found.pop("sha256") != _digest(found):
             raise ValueError("its SHA-256 is another than it says")
         return PhotoIndex(folder, file, found["folders"], [Photo(*row) for row in found["photos"]])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"the photo index {file} is damaged ({error}): delete it to have it made again") from error
 
 

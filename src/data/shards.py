@@ -27,7 +27,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from src.data.photos import Named
-from src.files import locked, naming, write_atomic
+from src.files import locked, naming, read_object, write_atomic
 
 NAMES = "photos.json"
 SHARD_BYTES = "64MB"
@@ -115,7 +115,4 @@ class Shards(Dataset[dict[str, Tensor]]):
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no shards at {path.parent} (it lacks {path.name}): run python -m src.prepare_data")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged ({error}): copy it again, or prepare the shards anew") from error
+    return read_object(path, "copy it again, or prepare the shards anew")

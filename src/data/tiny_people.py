@@ -24,7 +24,7 @@ class TinyPhotos(Dataset[dict[str, Tensor]]):
     """
 
     def __init__(self, split: str, *, count: int | None = None):
-        self.people = tiny_faces.SPLITS[split][:count]
+        self.people = split_of(split)[:count]
         self.names = [f"person-{person}" for person in self.people]
 
     def __len__(self) -> int:
@@ -79,4 +79,11 @@ def stranger(person: int, prompt: str, seed: int) -> Tensor:
 
 def people(split: str) -> list[int]:
     """Seeds of a split's first 500 people; the others are their strangers."""
-    return list(tiny_faces.SPLITS[split][:500])
+    return list(split_of(split)[:500])
+
+
+def split_of(name: str) -> Sequence[int]:
+    """The people of a split. ValueError for one that there is not."""
+    if name not in tiny_faces.SPLITS:
+        raise ValueError(f"split ({name}) must be one of {', '.join(tiny_faces.SPLITS)}")
+    return tiny_faces.SPLITS[name]

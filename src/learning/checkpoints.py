@@ -1,6 +1,7 @@
 """Checkpoints: atomic files with their SHA-256, the last few kept, and a training that goes on bit for bit."""
 
 import hashlib
+import pickle
 import random
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -84,7 +85,14 @@ class AtomicCheckpoints(CheckpointIO):
         """ValueError for a checkpoint that is damaged or of another experiment. It is read as data, never as code."""
         path = Path(path)
         check_digest(path)
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            reason = str(error).strip().split(". ")[0]
+            raise ValueError(
+                f"{path} is no checkpoint of ours, which hold numbers and no code ({reason}): delete it to go on from "
+                "the one before"
+            ) from error
         if checkpoint.get("experiment") != self.experiment:
             raise ValueError(
                 f"{path} is of another experiment ({str(checkpoint.get('experiment'))[:12]}, this one is "

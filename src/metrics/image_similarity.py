@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from huggingface_hub import try_to_load_from_cache
+from safetensors import SafetensorError
 from torch import Tensor
 
 from src.metrics.pictures import stacks
@@ -48,7 +50,7 @@ class ImageSimilarity:
             net = timm.create_model(
                 self.model, pretrained=self.weights is None, num_classes=0, checkpoint_path=self.weights or ""
             )
-        except (RuntimeError, OSError) as error:
+        except (RuntimeError, OSError, SafetensorError, pickle.UnpicklingError) as error:
             raise ValueError(f"image judge {self.name}: {self.model} cannot be loaded: {error}") from error
         return net.eval().requires_grad_(False).to(self.device)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Any
 
 from src.folders import SUFFIXES, Echo, as_written, pictures_below, pictures_in, pictures_of, plain_name, tell_left_out
 from src.metrics.score import PLACEHOLDER, Scene
+from src.sheets import read_sheet
 
 NEEDED = ("file", "person", "prompt", "seed")
 # what other programs write for the person: rare words, a letter with a star, words in angle or square brackets
@@ -38,6 +39,8 @@ def read_scene(
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is no folder: give one with images, and one with photos of the people")
     rows = _rows(manifest or _found(images))
+    if photos:
+        rows = with_zeros(rows, photos, echo)
     for folder in filter(None, (images, photos)):
         tell_left_out(folder, echo)
     paths = [as_written(images / row["file"]) for row in rows]
@@ -92,20 +95,28 @@ def _found(images: Path) -> Path:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"manifest {path} does not exist")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = [column for column in NEEDED if column not in (reader.fieldnames or ())]
-        rows = list(reader)
-    if missing or not rows:
-        lacking = f"the column(s) {', '.join(missing)}" if missing else "rows"
-        raise ValueError(f"{path} lacks {lacking}: it needs {', '.join(NEEDED)}, one row an image")
-    ragged = [str(number) for number, row in enumerate(rows, 2) if None in row or None in row.values()]
-    if ragged:
-        raise ValueError(f"{path}: line(s) {', '.join(ragged)} have too many or too few cells")
-    rows = [{**row, "person": plain_name(row["person"])} for row in rows]
-    return [{**{name: row[name] for name in NEEDED}, "family": row.get("family") or "own", **row} for row in rows]
+    rows = read_sheet(path, NEEDED)
+    if not rows:
+        raise ValueError(f"{path} lacks rows: it needs {', '.join(NEEDED)}, one row an image")
+    named = [{**row, "person": plain_name(row["person"])} for row in rows]
+    return [{**{name: row[name] for name in NEEDED}, "family": row.get("family") or "own", **row} for row in named]
+
+
+def with_zeros(rows: Sequence[dict[str, Any]], photos: Path, echo: Echo) -> list[dict[str, Any]]:
+    """The rows, in which a person called 1 is 001 if the folder of photos has nobody else of that number.
+
+    Spreadsheets take the zeros away. A person whom the folder has under the very name stays.
+    """
+    known = {plain_name(path.name if path.is_dir() else path.stem) for path in photos.iterdir()}
+    written = {}
+    for person in {row["person"] for row in rows if row["person"].isdecimal() and row["person"] not in known}:
+        same = [name for name in known if name.isdecimal() and int(name) == int(person)]
+        if len(same) == 1:
+            written[person] = same[0]
+    if written:
+        told = ", ".join(f"{person} as {name}" for person, name in sorted(written.items()))
+        echo(f"the manifest has lost zeros, as spreadsheets lose them: it is read {told}")
+    return [{**row, "person": written.get(row["person"], row["person"])} for row in rows]
 
 
 def _input(images: Path, row: dict[str, Any], known: dict[str, list[Path]]) -> Path | None:
@@ -115,7 +126,7 @@ def _input(images: Path, row: dict[str, Any], known: dict[str, list[Path]]) -> P
 
 def _unlisted(paths: Sequence[Path]) -> list[str]:
     """Images beside the listed ones, in the same folders."""
-    listed = {path.resolve() for path in paths}
+    listed = {Path(os.path.realpath(path)) for path in paths}  # which a link that leads to itself does not stop
     folders = {path.parent for path in listed if path.parent.is_dir()}
     beside = (path for folder in sorted(folders) for path in pictures_in(folder))
     return [str(path) for path in beside if path.resolve() not in listed]

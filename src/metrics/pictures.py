@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from src.files import sha256_of
 from src.pictures import DAMAGE, decode_picture
 
 ROOM = 4 << 30  # bytes of decoded pictures held at a time
@@ -64,8 +64,7 @@ class Album:
 def _weighed(path: Path) -> tuple[int, str]:
     """(decoded size in bytes, 0 for what is no image; SHA-256 of the file)."""
     try:
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(path)
         with Image.open(path) as image:
             return 3 * image.width * image.height, digest
     except (*DAMAGE, Image.DecompressionBombError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from src.metrics.faces import refuse_faceless
 from src.metrics.identity import Identity
 from src.metrics.pictures import Album
 from src.metrics.text_similarity import TextSimilarity
+from src.sheets import read_sheet
 
 COLUMNS = ("file", "person", "prompt", "seed", "family", "photo")
 PLACEHOLDER = "S*"
@@ -97,12 +97,7 @@ def score_folder(
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of an images.csv, values as strings."""
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-        if missing:
-            raise ValueError(f"{path} lacks the column(s) {', '.join(missing)}: it needs {', '.join(COLUMNS)}")
-        return list(reader)
+    return list(read_sheet(path, COLUMNS))
 
 
 def generic_prompts(rows: Sequence[Mapping[str, Any]], generic: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from huggingface_hub import try_to_load_from_cache
+from safetensors import SafetensorError
 from torch import Tensor
 
 from src.metrics.pictures import stacks
@@ -47,7 +49,7 @@ class TextSimilarity:
             clip = open_clip.create_model(
                 self.model, self.pretrained, device=self.device, require_pretrained=True, force_quick_gelu=quick
             )
-        except RuntimeError as error:
+        except (RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
             what = f"{self.model} ({self.pretrained})"
             raise ValueError(f"text judge {self.name}: {what} cannot be loaded: {error}") from error
         return clip.eval().requires_grad_(False)

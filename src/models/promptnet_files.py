@@ -1,6 +1,5 @@
 """A PromptNet on disk, in the authors' released format and in ours: read with nothing run, and checked by name."""
 
-import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
+
+from src.files import read_object
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -38,7 +39,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"no PromptNet at {folder}: it must be a folder with {CONFIG} and {WEIGHTS}, or the authors' {OLD_WEIGHTS}"
         )
     try:
-        config = json.loads((folder / CONFIG).read_text())
+        config = read_object(folder / CONFIG, "restore it")
         pickled = weights.suffix == ".bin"
         found = torch.load(weights, map_location="cpu", weights_only=True) if pickled else load_file(weights)
     except (ValueError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:

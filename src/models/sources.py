@@ -1,6 +1,5 @@
 """What a base is made of, found out before any of it is loaded: its architecture, and which weights are whole."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,11 @@ from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from src.files import read_object
 from src.models.random_base import network
 
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
+REMEDY = "restore it, or fetch the model again"
 PARTS = ("unet", "vae", "text_encoder")
 Arguments = Mapping[str, Any]  # of src.models.base.load_base, or of src.models.random_base.random_base
 
@@ -31,7 +32,7 @@ def shell(base: Arguments) -> dict[str, nn.Module] | None:
         folders = _folders(base)
         if not all(folder is not None and (folder / "config.json").is_file() for folder in folders.values()):
             return None
-        configs = {name: json.loads((folder / "config.json").read_text()) for name, folder in folders.items() if folder}
+        configs = {name: read_object(folder / "config.json", REMEDY) for name, folder in folders.items() if folder}
         configs["image_encoder"] = configs["image_encoder"].get("vision_config", configs["image_encoder"])
     else:
         configs = {name: base[name] for name in (*PARTS, "image_encoder")}
@@ -79,5 +80,5 @@ def _weight_files(folder: Path) -> list[Path]:
         if (folder / name).is_file():
             return [folder / name]
         if (index := folder / f"{name}.index.json").is_file():
-            return sorted({folder / shard for shard in json.loads(index.read_text())["weight_map"].values()})
+            return sorted({folder / shard for shard in read_object(index, REMEDY).get("weight_map", {}).values()})
     return []

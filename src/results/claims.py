@@ -47,9 +47,13 @@ def read_result(path: Path) -> Result | None:
     """What `write_result` wrote; None if nothing is stored there. ValueError if it cannot be read."""
     if not path.exists():
         return None
-    stored = read_json(path, "restore it, or delete it and set record=true")
-    findings = [Finding(**{**f, "difference": Difference(**f["difference"])}) for f in stored.pop("findings")]
-    return Result(**{name: value for name, value in stored.items() if name != "verdict"}, findings=findings)
+    remedy = "restore it, or delete it and set record=true"
+    stored = read_json(path, remedy)
+    try:
+        findings = [Finding(**{**f, "difference": Difference(**f["difference"])}) for f in stored.pop("findings")]
+        return Result(**{name: value for name, value in stored.items() if name != "verdict"}, findings=findings)
+    except (KeyError, TypeError, AttributeError) as error:  # names that are missing or foreign, or no names at all
+        raise ValueError(f"{path} is damaged, it holds no result of a claim ({error}): {remedy}") from error
 
 
 def is_stale(stored: Result, now: Result) -> bool:

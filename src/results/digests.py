@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from src.files import check_file, sha256_of
+
 
 def digest(config: Mapping[str, Any], *, weights: Mapping[str, str], code: str) -> str:
     """The hexadecimal digest that decides whether a stored run is reused.
@@ -47,6 +49,7 @@ def _sources(part: Path) -> list[Path]:
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file; read again only if its size or its time of modification has changed."""
+    check_file(Path(path))
     path = Path(path).resolve()
     state = path.stat()
     return _file_digest(path, state.st_size, state.st_mtime_ns)
@@ -54,5 +57,4 @@ def file_digest(path: Path) -> str:
 
 @cache
 def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)

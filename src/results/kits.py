@@ -70,7 +70,7 @@ def make_kit(sides: Sequence[Side], *, raters: int, items: int | None, per_sheet
             tests = [desk.check(*every[desk.rng.choice(block)][:3]) for _ in range(wanted)]
             entries = [*pairs, *tests]
             desk.rng.shuffle(entries)  # type: ignore[arg-type]
-            desk.kit.sheets[f"{number * raters + rater + 1:03d}"] = entries
+            desk.kit.sheets[f"s{number * raters + rater + 1:03d}"] = entries
     return desk.kit
 
 
@@ -83,8 +83,8 @@ class _Desk:
         self._tokens: dict[Path, str] = {}
 
     def token(self) -> str:
-        """A name that tells nothing."""
-        return self.rng.bytes(6).hex()
+        """A name that tells nothing; it begins with a letter, or a spreadsheet might take it for a number."""
+        return f"p{self.rng.bytes(6).hex()}"
 
     def picture(self, path: Path) -> str:
         """The token of a file's picture."""

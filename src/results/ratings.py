@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from src.results.kit_files import ANSWERS
-from src.results.store import read_csv
+from src.sheets import read_sheet
 
+MARK = "kit-"  # before a kit's name in files that are handed out, or a spreadsheet might take it for a number
+KITS = ("kit", "Input.kit")
 COLUMNS = ("kit", "sheet", "rater", "item", "question", "answer")
 TURK = re.compile(r"Answer\.a(\d+)-([^.]+)(?:\.(\w+))?")  # a number, a question, and an answer if it is a tick
 
@@ -51,7 +53,7 @@ def read_ratings(paths: Sequence[Path]) -> list[Rating]:
 def _ratings_of(path: Path) -> Iterator[Rating]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there: name the CSV files of the raters")
-    rows = read_csv(path)
+    rows = [row | {name: row[name].removeprefix(MARK) for name in KITS if name in row} for row in read_sheet(path)]
     columns = set(rows[0]) if rows else set()
     if set(COLUMNS) <= columns:
         yield from (Rating(*(row[name] for name in COLUMNS)) for row in rows)
@@ -61,6 +63,13 @@ def _ratings_of(path: Path) -> Iterator[Rating]:
                 yield from _of_worker(row)
     else:
         raise ValueError(f"{path} holds no ratings: it needs the columns {', '.join(COLUMNS)}, or those of MTurk")
+
+
+def with_zeros(ratings: Sequence[Rating], key: Sequence[Mapping[str, str]]) -> list[Rating]:
+    """The ratings, in which sheet 1 is the key's sheet 001: spreadsheets take the zeros of older kits away."""
+    sheets = {row["sheet"] for row in key}
+    numbers = {str(int(name)): name for name in sheets if name.isdecimal()}
+    return [r if r.sheet in sheets else replace(r, sheet=numbers.get(r.sheet, r.sheet)) for r in ratings]
 
 
 def _of_worker(row: Mapping[str, str]) -> Iterator[Rating]:

@@ -12,8 +12,10 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from src import files
 from src.files import locked as locked
 from src.files import make_folder, naming, write_atomic
+from src.sheets import read_sheet
 
 AGAIN = "restore it, or delete its folder and give the command that made it again"
 SETTINGS_KEY = "profusion"  # the PNG text chunk that holds an image's settings as JSON
@@ -38,18 +40,12 @@ def as_json(value: Any) -> bytes:
 
 def read_json(path: Path, remedy: str = AGAIN) -> Any:
     """The value in a JSON file. FileNotFoundError if there is none, ValueError with the remedy if it is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # bytes that are no text, or text that is no JSON
-        raise ValueError(f"{path} is damaged ({error}): {remedy}") from error
+    return files.read_json(path, remedy)
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file of ours. Raises what `read_json` raises."""
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} is damaged (it holds no named values): {AGAIN}")
-    return found
+    """The named values in a JSON file of ours. Raises what `read_json` raises."""
+    return files.read_object(path, AGAIN)
 
 
 def append_row(path: Path, row: Row) -> None:
@@ -76,14 +72,20 @@ def mend_rows(path: Path) -> None:
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """All whole rows of a file of JSON lines; [] if there is no file. ValueError for a damaged one."""
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    lines = files.content_of(path).split(b"\n")[:-1] if path.exists() else []
     rows = []
     for number, line in enumerate(lines, 1):
         try:
-            rows.append(json.loads(line))
-        except ValueError as error:
+            rows.append(_named(json.loads(line)))
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is damaged in line {number} ({error}): {AGAIN}") from error
     return rows
+
+
+def _named(row: Any) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise ValueError("it holds no named values")
+    return row
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
@@ -97,9 +99,8 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file, every value as text. FileNotFoundError if there is none."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    """Rows of a CSV file, every value as text; raises what `read_sheet` raises."""
+    return read_sheet(path)
 
 
 def read_scores(path: Path) -> list[dict[str, str]]:
@@ -107,7 +108,7 @@ def read_scores(path: Path) -> list[dict[str, str]]:
 
     FileNotFoundError if there is none; ValueError for one that is cut off, empty or ragged: no number is half read.
     """
-    content = path.read_bytes()
+    content = files.content_of(path)
     try:
         rows = list(csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True))
     except (ValueError, csv.Error) as error:

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from src.files import read_object
 from src.tiny_world.gate import Gate
 
 MANIFEST = "manifest.json"
@@ -71,10 +72,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: {remedy}")
     remedy = f"delete it, then {remedy}"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): {remedy}") from error
+    manifest = read_object(path, remedy)
     lacking = [key for key in ("files", "stages", "gates", "history") if key not in manifest]
     if lacking:
         raise ValueError(f"{path} is foreign, it has no {lacking[0]!r}: {remedy}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -164,10 +165,19 @@ def _save(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim
     os.replace(beside, path)
 
 
+def _saved(path: Path) -> dict[str, Any]:
+    """What a stage has written. ValueError for a file that is damaged, or holds more than numbers."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).strip().split(". ")[0]
+        raise ValueError(f"{path} is no checkpoint of a stage ({reason}): delete it to begin anew") from error
+
+
 def _resume(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     if not path.exists():
         return {"step": 0, "wall_s": 0.0, "log": {}, "start": ""}
-    saved = torch.load(path, map_location=next(net.parameters()).device, weights_only=True)
+    saved = _saved(path)
     net.load_state_dict(saved["net"])
     average.load_state_dict(saved["average"])
     if saved["optimizer"]:
@@ -193,6 +203,6 @@ def averaged(net: nn.Module, path: Path, only: str = "") -> nn.Module:
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: run `python -m src.build_tiny_world stage={path.stem}` first")
-    saved = torch.load(path, map_location="cpu", weights_only=True)["average"]
+    saved = _saved(path)["average"]
     net.load_state_dict({k.removeprefix("module."): v for k, v in saved.items() if k.startswith(f"module.{only}")})
     return net.eval().requires_grad_(False)

@@ -40,7 +40,7 @@ def test_every_pair_of_runs_is_on_five_sheets_of_one_length(kit):
 
 def test_a_pair_shows_two_runs_of_one_person_prompt_and_seed(kit, sides):
     files = {side.name: {cell: side.file(row["file"]) for cell, row in side.cells().items()} for side in sides}
-    for entry in kit.sheets["001"]:
+    for entry in kit.sheets["s001"]:
         if not entry.expected:
             for token, run in ((entry.left, entry.left_run), (entry.right, entry.right_run)):
                 with Image.open(files[run][entry.cell]) as picture:
@@ -54,7 +54,7 @@ def test_sides_are_balanced_and_order_differs(kit):
             if not entry.expected:
                 sides_of[entry.item].append(entry.left_run)
     assert all(sorted(Counter(runs).values()) == [2, 3] for runs in sides_of.values())
-    firsts = [[e.item for e in kit.sheets[f"{k:03d}"] if not e.expected] for k in range(1, 6)]
+    firsts = [[e.item for e in kit.sheets[f"s{k:03d}"] if not e.expected] for k in range(1, 6)]
     assert len({tuple(order) for order in firsts}) > 1
     assert len({frozenset(order) for order in firsts}) == 1
 
@@ -80,7 +80,7 @@ def test_few_items_come_from_many_people(sides):
 
 
 def test_nothing_that_raters_get_names_a_run(kit, sides):
-    page = kit_files.sheet_page("kit", "001", kit, ASK, "this person", 512)
+    page = kit_files.sheet_page("kit", "s001", kit, ASK, "this person", 512)
     hit = kit_files.hit_html(6, ASK)
     rows = kit_files.hit_rows("kit", kit.sheets, "this person", "https://example.org/k/")
     for text in (page, hit, str(rows)):
@@ -94,7 +94,7 @@ def test_the_hits_csv_fills_every_place_of_the_layout(kit):
     rows = kit_files.hit_rows("kit", kit.sheets, "this person", "https://example.org/k/")
     assert all(places | {"kit", "sheet"} <= set(row) for row in rows)
     assert "Which fits &lt;better&gt;?" in hit
-    assert rows[0]["left_1"] == f"https://example.org/k/{kit.sheets['001'][0].left}.png"
+    assert rows[0]["left_1"] == f"https://example.org/k/{kit.sheets['s001'][0].left}.png"
 
 
 def test_the_key_knows_every_entry(kit):
