@@ -2,7 +2,6 @@
 
 import difflib
 import functools
-import inspect
 import logging
 import os
 import sys
@@ -14,24 +13,18 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
-from hydra.utils import get_method, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from src import targets
+
 PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf"
-# what a configuration may build; a configuration that comes with weights is read as numbers and never built from
-ALLOWED_TARGETS = (
-    "src.data.",
-    "src.models.",
-    "src.metrics.",
-    "src.learning.",
-    "src.methods.",
-    "torch.optim.",
-    "builtins.list",
-)
 _QUIET = ("pytorch_lightning", "lightning", "lightning.pytorch", "transformers", "diffusers", "open_clip")
 
+targets.refuse_builders()
+targets.watch_hydra()
 OmegaConf.register_new_resolver("package", lambda path: str(PACKAGE / path), replace=True)
 
 
@@ -57,6 +50,10 @@ def command(name: str, words: str | None = None) -> Callable[[Callable[[DictConf
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on to us
             _quieten()
+            try:
+                targets.check_arguments(sys.argv[1:])
+            except ValueError as error:
+                sys.exit(f"error: {error}")
             if words:
                 sys.argv[1:] = gathered(sys.argv[1:], words)
             try:
@@ -158,52 +155,25 @@ def _names(node: Any, prefix: str = "") -> Iterator[str]:
 
 
 def check_targets(cfg: DictConfig) -> None:
-    """Every `_target_` is allowed, exists, and takes the settings beside it.
+    """Every `_target_` of the resolved configuration is allowed, exists, and takes the settings beside it.
 
     Raises:
         ValueError: naming the place and what does not fit.
     """
-    _check_node(OmegaConf.to_container(cfg), "")
-
-
-def _check_node(node: Any, where: str) -> None:
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, value in items:
-        _check_node(value, f"{where}.{key}".lstrip("."))
-    if isinstance(node, dict) and "_target_" in node:
-        _check_call(str(node["_target_"]), {str(key) for key in node if not str(key).startswith("_")}, where)
-
-
-def _check_call(target: str, given: set[str], where: str) -> None:
-    takes = inspect.signature(_allowed(target, where)).parameters
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in takes.values())
-    for name in given - set(takes) if not open_ended else set():
-        near = difflib.get_close_matches(name, list(takes), n=1, cutoff=0.3)
-        raise ValueError(
-            f"{where}.{name}: {target} takes no {name!r}" + (f"; the nearest is {near[0]!r}" if near else "")
-        )
-
-
-def _allowed(target: str, where: str) -> Callable[..., Any]:
-    """What a `_target_` names, if that is at home in an allowed place: `src.data.x.os.system` begins well, too."""
-    found = get_method(target) if target.startswith(ALLOWED_TARGETS) else None
-    home = f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"
-    if found is None or not home.startswith(ALLOWED_TARGETS):
-        raise ValueError(
-            f"{where}: _target_ {target!r} is not allowed: it must begin with {' or '.join(ALLOWED_TARGETS)}, and be "
-            "defined there"
-        )
-    return found
+    targets.check_targets(targets.resolved(cfg))
 
 
 def build(node: Any, **more: Any) -> Any:
     """Instantiate a node whose targets are allowed; plain lists and dicts come out as Python's own.
 
+    What is checked is what is built: the node after resolution.
+
     Raises:
         ValueError: naming a `_target_` that is not allowed or a setting that it doesn't take.
     """
-    _check_node(OmegaConf.to_container(node) if OmegaConf.is_config(node) else node, "")
-    return instantiate(node, _convert_="all", **more)
+    settled = targets.resolved(OmegaConf.create(node) if isinstance(node, dict | list) else node)
+    targets.check_targets(settled)
+    return instantiate(settled, _convert_="all", **more)
 
 
 def build_or_missing(node: Any, **more: Any) -> Any:

@@ -33,7 +33,7 @@ OWNERS = {
     "wandb_workspaces": ("results/workspaces.py",),
     "choix": ("results/preferences.py",),
     "krippendorff": ("results/preferences.py",),
-    "hydra": ("entry.py",),
+    "hydra": ("entry.py", "targets.py"),
     "litdata": ("data/shards.py",),
     "omegaconf": tuple(f"{p.stem}.py" for p in SRC.glob("*.py")),
     "pytorch_lightning": ("learning/", "data/datamodule.py"),

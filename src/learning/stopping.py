@@ -40,11 +40,11 @@ class StopSignal:
             name = signal.Signals(self.asked).name
             print(f"{name}: stopped after step {trainer.global_step}; the same command goes on from there", flush=True)
             if self.asked in REQUEUE and "SLURM_JOB_ID" in os.environ:
-                requeue()
+                _requeue()
         raise SystemExit(STATUS)
 
 
-def requeue() -> None:
+def _requeue() -> None:
     """Put this SLURM job back into the queue. CalledProcessError if SLURM refuses."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     job = f"{array}_{task}" if array else os.environ["SLURM_JOB_ID"]
