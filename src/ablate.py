@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, command, listed_shares, plain, portable
+from src.entry import DRAWN, PACKAGE, command, listed_shares, plain, portable
 from src.judging import towers
 from src.methods.profusion import check_shares
 from src.preflight import check_needs
@@ -14,7 +14,7 @@ from src.results.store import save_png, write_atomic
 from src.studies import Composed, changed
 
 
-@command("ablate")
+@command("ablate", keeps=DRAWN)
 def main(cfg: DictConfig) -> None:
     check_needs(cfg, "ablate")
     composed = Composed(cfg)

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from src.claim_sides import asked, decisive, pretrained, pretraining, with_promptnet
-from src.entry import PACKAGE, command, plain, portable
+from src.entry import DRAWN, PACKAGE, command, plain, portable
 from src.judging import towers
 from src.preflight import check_needs
 from src.results import formats, provenance
@@ -29,7 +29,7 @@ JUDGED = (
 )
 
 
-@command("claims")
+@command("claims", keeps=DRAWN)
 def main(cfg: DictConfig) -> None:
     results: dict[str, Result] = {}
     turned = []

@@ -17,10 +17,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from src import targets
+from src import signals, targets
 
 PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf"
+DRAWN = "every person who was learned and every image"  # what a stopped study keeps
 _QUIET = ("pytorch_lightning", "lightning", "lightning.pytorch", "transformers", "diffusers", "open_clip")
 
 targets.refuse_builders()
@@ -28,18 +29,24 @@ targets.watch_hydra()
 OmegaConf.register_new_resolver("package", lambda path: str(PACKAGE / path), replace=True)
 
 
-def command(name: str, words: str | None = None) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+def command(
+    name: str, words: str | None = None, keeps: str = "what was finished"
+) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
     """Make `main(cfg)` a command that composes conf/<name>.yaml. An error ends it with one sentence and status 1.
 
     words: the setting, a list, that takes all words of the command line that set nothing (paths, say).
+    keeps: what there is of it when it is stopped, by SIGTERM (status 143) or Ctrl-C (130).
     """
 
     def wrap(main: Callable[[DictConfig], None]) -> Callable[[], None]:
+        ending = signals.Ending()
+
         @functools.wraps(main)
         def checked(cfg: DictConfig) -> None:
             try:
                 check_overrides(cfg, HydraConfig.get().overrides.task)
                 check_targets(cfg)
+                ending.kept = f"{keeps} is kept{_where(cfg)}; the same command goes on from there"
                 main(cfg)
             except (ValueError, OSError, OmegaConfBaseException, InstantiationException) as error:
                 cause = _cause(error)
@@ -57,13 +64,18 @@ def command(name: str, words: str | None = None) -> Callable[[Callable[[DictConf
             if words:
                 sys.argv[1:] = gathered(sys.argv[1:], words)
             try:
-                hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked)()
+                with signals.stoppable(ending):
+                    hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked)()
             except (HydraException, OmegaConfBaseException) as error:
                 sys.exit(f"error: {_composition(error, name)}")
 
         return run
 
     return wrap
+
+
+def _where(cfg: DictConfig) -> str:
+    return f" in {cfg.runs}" if "runs" in cfg else ""
 
 
 def compose(name: str, overrides: Sequence[str]) -> DictConfig:

@@ -23,7 +23,7 @@ CODE = ("metrics", "judging.py", "evaluate.py", "results/scores.py")  # whose co
 Rows = list[dict[str, Any]]
 
 
-@command("evaluate")
+@command("evaluate", keeps="what judges have seen")
 def main(cfg: DictConfig) -> None:
     check_logger(cfg)
     panel = Panel(cfg)
@@ -34,16 +34,17 @@ def main(cfg: DictConfig) -> None:
     rule, batch, given = FaceRule(**plain(cfg.faces)), count(cfg, "batch"), given_anchors(cfg)
     photos, manifest = (Path(cfg[name]) if cfg[name] else None for name in ("photos", "manifest"))
     scene = read_scene(Path(cfg.images), photos, manifest, need_photos=panel.needs_photos())
-    judged = judge_scene(
-        scene,
-        panel.here,
-        generic=cfg.generic,
-        rule=rule,
-        kept=panel.kept(Path(cfg.runs)),
-        real=image_files(Path(cfg.real)) if cfg.real else (),
-        batch_size=batch,
-        on_progress=Progress(),
-    )
+    with Progress() as progress:
+        judged = judge_scene(
+            scene,
+            panel.here,
+            generic=cfg.generic,
+            rule=rule,
+            kept=panel.kept(Path(cfg.runs)),
+            real=image_files(Path(cfg.real)) if cfg.real else (),
+            batch_size=batch,
+            on_progress=progress,
+        )
     config = {"system": cfg.system, "judges": settings_of(cfg), "faces": plain(cfg.faces), "generic": cfg.generic}
     config |= {name: str(Path(cfg[name]).resolve()) if cfg[name] else None for name in ("images", "photos")}
     inputs = {"rows": [*scene.rows], "anchors": given, "listing": panel.listing}

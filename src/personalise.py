@@ -25,7 +25,7 @@ from src.results.variants import kept_variants
 from src.studies import SIDE, augmented, check_logger, weights_of
 
 
-@command("personalise")
+@command("personalise", keeps="a person who was learned")
 def main(cfg: DictConfig) -> None:
     if OmegaConf.is_missing(cfg, "photo"):
         raise ValueError(f"photo is not given: write photo=PATH; examples lie in {PACKAGE / 'tiny_world' / 'examples'}")

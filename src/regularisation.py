@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, command, compose, count, plain
+from src.entry import DRAWN, PACKAGE, command, compose, count, plain
 from src.results import figures, tables
 from src.results.digests import code_digest, digest
 from src.results.levels import level
@@ -18,7 +18,7 @@ from src.train import trained_promptnet
 TRAINING = ["+experiment=tiny_pretrain"]  # what is continued
 
 
-@command("regularisation")
+@command("regularisation", keeps=DRAWN)
 def main(cfg: DictConfig) -> None:
     check_penalties(plain(cfg.penalties))
     rows: list[dict[str, Any]] = []

@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, command, plain, portable
+from src.entry import DRAWN, PACKAGE, command, plain, portable
 from src.preflight import check_needs
 from src.results import figures, tables
 from src.results.digests import code_digest, digest
@@ -16,7 +16,7 @@ from src.results.store import save_png, write_atomic
 from src.studies import Composed, changed
 
 
-@command("sweep")
+@command("sweep", keeps=DRAWN)
 def main(cfg: DictConfig) -> None:
     check_needs(cfg, "ablate")
     composed = Composed(cfg)

@@ -20,7 +20,7 @@ from src.results.store import save_png, to_picture
 from src.studies import LEARNING, check_logger, weights_of
 
 
-@command("train")
+@command("train", keeps="every checkpoint")
 def main(cfg: DictConfig) -> None:
     if cfg.preflight_only:
         preflight.show(cfg)

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, command, plain, portable
+from src.entry import DRAWN, PACKAGE, command, plain, portable
 from src.preflight import check_needs
 from src.results import tables
 from src.results.digests import code_digest, digest
@@ -17,7 +17,7 @@ from src.results.study import Rows, Study
 from src.studies import Composed, changed
 
 
-@command("tune")
+@command("tune", keeps=DRAWN)
 def main(cfg: DictConfig) -> None:
     check_needs(cfg, "ablate")
     composed = Composed(cfg)
