@@ -11,7 +11,7 @@ from src.results import comparison_tables, tables
 from src.results.compared import Side, gaps, read_sides
 from src.results.comparison import KINDS, Estimate, estimate, score_columns, with_overall
 from src.results.digests import code_digest, digest, file_digest
-from src.results.formats import Table, to_csv, to_markdown, to_text
+from src.results.formats import Table, markdown_text, to_csv, to_markdown, to_text
 from src.results.latex import to_latex
 from src.results.page import assets, comparison_page
 from src.results.remote import local_folder
@@ -62,7 +62,7 @@ def outputs(sides: Sequence[Side], reference: Side, settings: Mapping[str, Any])
     page = comparison_page(scored, estimates, found, labels=labels, notes=notes, pixels=settings["pixels"])
     return {
         "compare.html": page,
-        "tables.md": "\n".join(f"## {title}\n\n{to_markdown(table)}" for title, table in found.items()),
+        "tables.md": "\n".join(f"## {markdown_text(title)}\n\n{to_markdown(table)}" for title, table in found.items()),
         "tables.tex": "\n".join(_latex(title, table, sides) for title, table in found.items()),
         "estimates.csv": to_csv(comparison_tables.estimates_table(estimates)),
         "overview.txt": to_text(Table(_short(next(iter(found.values()))), notes)),

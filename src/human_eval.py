@@ -10,7 +10,7 @@ from src.entry import PACKAGE, command, plain
 from src.results import kit_files, ratings
 from src.results.compared import Side, read_sides
 from src.results.digests import code_digest, digest, file_digest
-from src.results.formats import to_csv, to_markdown, to_text
+from src.results.formats import markdown_text, to_csv, to_markdown, to_text
 from src.results.human_tables import tables_of
 from src.results.kits import Kit, key_rows, make_kit
 from src.results.page import assets
@@ -86,8 +86,10 @@ def score(cfg: DictConfig, words: Sequence[str]) -> None:
     ) as run:
         found, notes = tables_of(given, key, made["runs"], list(settings["questions"]), cfg.pass_rate, cfg.at_least)
         if not run.complete:
-            text = "\n".join(f"## {title}\n\n{to_markdown(table)}" for title, table in found.items())
-            write_atomic(run.path("results.md"), "\n".join([text, *(f"- {note}" for note in notes), ""]).encode())
+            text = "\n".join(f"## {markdown_text(title)}\n\n{to_markdown(table)}" for title, table in found.items())
+            write_atomic(
+                run.path("results.md"), "\n".join([text, *(f"- {markdown_text(note)}" for note in notes), ""]).encode()
+            )
             for title, table in found.items():
                 write_atomic(run.path(f"{title.lower()}.csv"), to_csv(table).encode())
             run.finish({"raters": len(found["Raters"].rows), "ratings": len(given)})

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from src import cells
 from src.metrics.score import Scene
 
 NEEDED = ("file", "person", "prompt", "seed")
@@ -74,8 +75,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         raise FileNotFoundError(f"manifest {path} does not exist")
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
-        missing = [column for column in NEEDED if column not in (reader.fieldnames or ())]
-        rows = list(reader)
+        missing = [column for column in NEEDED if column not in map(cells.unmarked, reader.fieldnames or ())]
+        rows = [cells.unmarked_row(row) for row in reader]
     if missing or not rows:
         lacking = f"the column(s) {', '.join(missing)}" if missing else "rows"
         raise ValueError(f"{path} lacks {lacking}: it needs {', '.join(NEEDED)}, one row an image")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src import cells
 from src.metrics.embeddings import Embeddings, Judges, look, said
 from src.metrics.identity import Identity
 from src.metrics.pictures import Album
@@ -95,10 +96,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of an images.csv, values as strings."""
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        missing = [column for column in COLUMNS if column not in map(cells.unmarked, reader.fieldnames or ())]
         if missing:
             raise ValueError(f"{path} lacks the column(s) {', '.join(missing)}: it needs {', '.join(COLUMNS)}")
-        return list(reader)
+        return [cells.unmarked_row(row) for row in reader]
 
 
 def generic_prompts(rows: Sequence[Mapping[str, Any]], generic: str) -> list[str]:

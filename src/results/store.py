@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from src import cells
 from src.files import locked as locked
 from src.files import make_folder, naming, write_atomic
 
@@ -66,17 +67,13 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """Write rows as CSV, atomically; columns in the order of their first appearance, missing values blank."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(path, text.getvalue().encode())
+    write_atomic(path, cells.to_text(rows, columns).encode())
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Rows of a CSV file, every value as text. FileNotFoundError if there is none."""
     with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        return [cells.unmarked_row(row) for row in csv.DictReader(file)]
 
 
 def to_picture(image: Any) -> np.ndarray:
