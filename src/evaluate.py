@@ -16,7 +16,7 @@ from src.results.digests import code_digest, digest
 from src.results.formats import Table
 from src.results.runs import Run, open_run
 from src.results.scores import score_table
-from src.results.store import read_csv, write_atomic, write_csv
+from src.results.store import LINKS, read_csv, write_atomic, write_csv
 from src.studies import check_logger
 
 CODE = ("metrics", "judging.py", "evaluate.py", "results/scores.py")  # whose code decides what a run holds
@@ -67,16 +67,16 @@ def given_anchors(cfg: DictConfig) -> dict[str, Rows]:
 
 def linked(run: Run, scene: Scene, photos: Path | None, images: Path) -> Rows:
     """The rows with paths relative to the run's folder, in which links lead to the folders of images and of photos."""
-    links = {"judged": images.resolve(), **({"people": photos.resolve()} if photos else {})}
+    judged, people = LINKS
+    links = {judged: images.resolve(), **({people: photos.resolve()} if photos else {})}
     for name, folder in links.items():
         if not run.complete and not run.path(name).is_symlink():
             run.path(name).symlink_to(folder, target_is_directory=True)
 
     def inside(path: Path) -> str:
-        for name, folder in reversed(links.items()):
-            if path.resolve().is_relative_to(folder):
-                return str(Path(name) / path.resolve().relative_to(folder))
-        return str(path.resolve())
+        real = path.resolve()
+        name, folder = next(pair for pair in reversed(links.items()) if real.is_relative_to(pair[1]))
+        return str(Path(name) / real.relative_to(folder))
 
     files = [{"file": inside(path)} for path in scene.images]
     inputs = [{"photo": inside(path)} for path in scene.photos] or [{"photo": ""}] * len(files)

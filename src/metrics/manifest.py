@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ def read_scene(images: Path, photos: Path | None, manifest: Path | None = None, 
 
     Raises:
         FileNotFoundError: there is no such folder or no manifest.
-        ValueError: listing rows without files, files without rows, rows that stand there twice, people without photo.
+        ValueError: listing rows that name what lies outside of these folders, by `..`, absolute or as a link; rows
+            without files, files without rows, rows that stand there twice, people without photo.
     """
     for folder in filter(None, (images, photos)):
         if not folder.is_dir():
@@ -36,6 +37,7 @@ def read_scene(images: Path, photos: Path | None, manifest: Path | None = None, 
     paths = [images / row["file"] for row in rows]
     known = {str(row["person"]): _photos(photos, str(row["person"])) if photos else [] for row in rows}
     inputs = [_input(images, row, known) for row in rows]
+    _refuse([("row(s) that name a picture outside the folder", _outside(images, rows, photos, known))])
     _refuse(
         [
             ("row(s) without a file", [str(path) for path in paths if not path.is_file()]),
@@ -84,6 +86,23 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     if ragged:
         raise ValueError(f"{path}: line(s) {', '.join(ragged)} have too many or too few cells")
     return [{**{name: row[name] for name in NEEDED}, "family": row.get("family") or "own", **row} for row in rows]
+
+
+def _outside(
+    images: Path, rows: Sequence[dict[str, Any]], photos: Path | None, known: Mapping[str, Sequence[Path]]
+) -> list[str]:
+    """What rows name outside their folder: it could be anybody's, and would be copied wherever results go."""
+    given = [images, *([photos] if photos else [])]
+    found = [row["file"] for row in rows if row["file"] and not _within([images], images / row["file"])]
+    found += [row["photo"] for row in rows if row.get("photo") and not _within(given, images / row["photo"])]
+    for person, files in known.items():
+        found += [f"{person} ({file})" for file in files if not _within(given[1:], file)]
+    return list(dict.fromkeys(found))
+
+
+def _within(folders: Sequence[Path], file: Path) -> bool:
+    """Whether a file lies below one of the folders, links followed."""
+    return any(file.resolve().is_relative_to(folder.resolve()) for folder in folders)
 
 
 def _photos(folder: Path, person: str) -> list[Path]:

@@ -39,7 +39,7 @@ class Side:
         return {cell_of(row): row for row in self.rows}
 
     def file(self, name: str) -> Path:
-        """A file that a row names, relative to the run's folder or absolute."""
+        """A file that a row names, relative to the run's folder."""
         return self.folder / name
 
 
@@ -93,8 +93,12 @@ def _problems(folder: Path) -> Iterator[str]:
         if absent or not rows:
             yield f"{folder / 'scores.csv'} has no {', '.join(absent) or 'rows'}"
             return
+        named = [row[name] for row in rows for name in ("file", "photo") if row.get(name)]
+        outside = list(dict.fromkeys(name for name in named if not store.inside(folder, name)))
         lost = [row["file"] for row in rows if row["file"] and not (folder / row["file"]).is_file()]
         twice = [cell for cell, times in Counter(cell_of(row) for row in rows).items() if times > 1]
+        if outside:
+            yield f"{folder / 'scores.csv'} names pictures outside its folder: {', '.join(outside)}"
         if lost:
             yield f"{folder} lacks the images {', '.join(lost)}"
         if twice:

@@ -307,6 +307,8 @@ class Mirror:
         file = self.folder / row[column] if row.get(column) else None
         if file is None or not file.is_file() or not (self.log_photos or self._may_leave(row)):
             return None
+        if not store.inside(self.folder, row[column]):
+            raise ValueError(f"{row[column]} lies outside of {self.folder}, and is not copied")
         return wandb.Image(str(file), caption=caption)
 
     def _may_leave(self, row: Row) -> bool:

@@ -17,7 +17,14 @@ from src.files import locked as locked
 from src.files import make_folder, naming, write_atomic
 
 SETTINGS_KEY = "profusion"  # the PNG text chunk that holds an image's settings as JSON
+LINKS = ("judged", "people")  # of a run of `evaluate`: to the folders of images and of photos
 Row = Mapping[str, Any]
+
+
+def inside(folder: Path, name: str) -> bool:
+    """Whether a row's picture lies in its run's folder, links followed, or in one that `evaluate` linked there."""
+    places = [folder, *(folder / link for link in LINKS if (folder / link).is_symlink())]
+    return any((folder / name).resolve().is_relative_to(place.resolve()) for place in places)
 
 
 def sweep_drafts(folder: Path) -> None:
