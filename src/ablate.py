@@ -53,7 +53,7 @@ def main(cfg: DictConfig) -> None:
     print(tables.to_text(table))
     counts = ", ".join(f"{name} {side.summary().get('unet_evaluations', '?')}" for name, side in sides.items())
     print(f"U-Net evaluations an image: {counts}")
-    print(f"table: {run.path('table.md')}\ngrid:  {run.path('grid.png')} (look at it)", flush=True)
+    print(f"table: {run.made('table.md')}\ngrid:  {run.made('grid.png')} (look at it)", flush=True)
 
 
 if __name__ == "__main__":

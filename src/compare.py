@@ -38,9 +38,9 @@ def main(cfg: DictConfig) -> None:
             for name, content in outputs(sides, reference, settings).items():
                 write_atomic(run.path(name), content.encode())
             run.finish({"runs": [side.name for side in sides], "reference": reference.name})
-    print(run.path("overview.txt").read_text(encoding="utf-8"))
+    print(run.made("overview.txt").read_text(encoding="utf-8"))
     for name, what in (("compare.html", "page"), ("tables.md", "markdown"), ("tables.tex", "LaTeX")):
-        print(f"{what + ':':<10}{run.path(name)}", flush=True)
+        print(f"{what + ':':<10}{run.made(name)}", flush=True)
 
 
 def _reference(sides: Sequence[Side], name: str | None) -> Side:

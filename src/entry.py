@@ -21,7 +21,8 @@ from src import signals, targets
 
 PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf"
-DRAWN = "every person who was learned and every image"  # what a stopped study keeps
+ANEW = "nothing half-made is kept; the same command begins anew"
+DRAWN = "every person who was learned and every image is kept in {runs}"  # what a stopped study keeps
 _QUIET = ("pytorch_lightning", "lightning", "lightning.pytorch", "transformers", "diffusers", "open_clip")
 
 targets.refuse_builders()
@@ -30,12 +31,12 @@ OmegaConf.register_new_resolver("package", lambda path: str(PACKAGE / path), rep
 
 
 def command(
-    name: str, words: str | None = None, keeps: str = "what was finished"
+    name: str, words: str | None = None, keeps: str = ""
 ) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
     """Make `main(cfg)` a command that composes conf/<name>.yaml. An error ends it with one sentence and status 1.
 
     words: the setting, a list, that takes all words of the command line that set nothing (paths, say).
-    keeps: what there is of it when it is stopped, by SIGTERM (status 143) or Ctrl-C (130).
+    keeps: what is kept, and in which {setting}, when SIGTERM (status 143) or Ctrl-C (130) stops it; "": nothing is.
     """
 
     def wrap(main: Callable[[DictConfig], None]) -> Callable[[], None]:
@@ -46,7 +47,7 @@ def command(
             try:
                 check_overrides(cfg, HydraConfig.get().overrides.task)
                 check_targets(cfg)
-                ending.kept = f"{keeps} is kept{_where(cfg)}; the same command goes on from there"
+                ending.kept = _kept(cfg, keeps)
                 main(cfg)
             except (ValueError, OSError, OmegaConfBaseException, InstantiationException) as error:
                 cause = _cause(error)
@@ -74,8 +75,9 @@ def command(
     return wrap
 
 
-def _where(cfg: DictConfig) -> str:
-    return f" in {cfg.runs}" if "runs" in cfg else ""
+def _kept(cfg: DictConfig, keeps: str) -> str:
+    """What there is of a command that was stopped, and how to go on."""
+    return f"{keeps.format_map(cfg)}; the same command goes on from there" if keeps else ANEW
 
 
 def compose(name: str, overrides: Sequence[str]) -> DictConfig:

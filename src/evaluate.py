@@ -23,7 +23,7 @@ CODE = ("metrics", "judging.py", "evaluate.py", "results/scores.py")  # whose co
 Rows = list[dict[str, Any]]
 
 
-@command("evaluate", keeps="what judges have seen")
+@command("evaluate", keeps="what judges have seen is kept in {runs}")
 def main(cfg: DictConfig) -> None:
     check_logger(cfg)
     panel = Panel(cfg)
@@ -56,7 +56,7 @@ def main(cfg: DictConfig) -> None:
         if not run.complete:
             write(run, rows, judged, {"table": table, "sets": Table(judged.sets), "judges": Table(panel.listing)})
     print(tables.to_text(table))
-    print(f"scores: {run.path('scores.csv')}\ntable:  {run.path('table.md')}", flush=True)
+    print(f"scores: {run.made('scores.csv')}\ntable:  {run.made('table.md')}", flush=True)
 
 
 def given_anchors(cfg: DictConfig) -> dict[str, Rows]:

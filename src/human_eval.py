@@ -45,7 +45,7 @@ def make(cfg: DictConfig, words: Sequence[str]) -> None:
             _write_kit(run, kit, sides, own)
             run.finish({"runs": [side.name for side in sides], "sheets": len(kit.sheets), "raters": cfg.raters})
     print(f"{len(kit.sheets)} sheets of {len(next(iter(kit.sheets.values())))} pairs, one for each rater")
-    print(f"pages: {run.path('pages')}\nMTurk: {run.path('mturk')}\nkey:   {run.path('key.csv')} (keep it from raters)")
+    print(f"pages: {run.made('pages')}\nMTurk: {run.made('mturk')}\nkey:   {run.made('key.csv')} (keep it from raters)")
     if not cfg.image_base:
         print("for MTurk, put images/ at a public address and give it: image_base=https://...")
 
@@ -94,7 +94,7 @@ def score(cfg: DictConfig, words: Sequence[str]) -> None:
                 write_atomic(run.path(f"{title.lower()}.csv"), to_csv(table).encode())
             run.finish({"raters": len(found["Raters"].rows), "ratings": len(given)})
     print("\n".join(f"{title}\n{to_text(table)}" for title, table in found.items()) + "\n".join(notes))
-    print(f"results: {run.path('results.md')}", flush=True)
+    print(f"results: {run.made('results.md')}", flush=True)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from src.results.variants import kept_variants
 from src.studies import SIDE, augmented, check_logger, weights_of
 
 
-@command("personalise", keeps="a person who was learned")
+@command("personalise", keeps="a person who was learned is kept in {runs}")
 def main(cfg: DictConfig) -> None:
     if OmegaConf.is_missing(cfg, "photo"):
         raise ValueError(f"photo is not given: write photo=PATH; examples lie in {PACKAGE / 'tiny_world' / 'examples'}")
@@ -65,7 +65,7 @@ def main(cfg: DictConfig) -> None:
             run.write_scores(judged(cfg, run, rows))
             run.finish({"images": len(rows), "unet_evaluations": getattr(person, "unet_evaluations", None)})
     for name in ("images", "scores.csv", "sheet.png"):
-        print(f"{name:<11}{run.path(name)}", flush=True)
+        print(f"{name:<11}{run.made(name)}", flush=True)
 
 
 def check_people(people: Any, photos: int) -> None:

@@ -16,7 +16,7 @@ from src.studies import weights_of
 PARTS = ("train", "validation")
 
 
-@command("prepare_data")
+@command("prepare_data", keeps="whole shards (then shards=false) and every latent are kept in {out}")
 def main(cfg: DictConfig) -> None:
     batch, threads = count(cfg, "batch"), count(cfg, "threads")
     out = Path(cfg.out).expanduser()

@@ -39,7 +39,7 @@ def main(cfg: DictConfig) -> None:
             write_atomic(run.path("curves.png"), figures.curves(rows, x="lambda", y=("text", "identity"), by="sampler"))
             run.finish({"penalties": plain(cfg.penalties)})
     print(tables.to_text(table))
-    print(f"table:  {run.path('table.md')}\ncurves: {run.path('curves.png')} (look at them)", flush=True)
+    print(f"table:  {run.made('table.md')}\ncurves: {run.made('curves.png')} (look at them)", flush=True)
 
 
 def check_penalties(penalties: Any) -> None:

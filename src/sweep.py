@@ -45,7 +45,7 @@ def main(cfg: DictConfig) -> None:
             run.finish({"people": len(composed.people)})
     print(tables.to_text(table))
     for name in ("table.md", "curves.png", "grid.png"):
-        print(f"{name:<11}{run.path(name)}", flush=True)
+        print(f"{name:<11}{run.made(name)}", flush=True)
 
 
 def places_of(cfg: DictConfig) -> Iterator[tuple[str, Any, DictConfig]]:

@@ -34,7 +34,7 @@ def main(cfg: DictConfig) -> None:
             write_atomic(run.path("table.md"), tables.to_markdown(table).encode())
             run.finish({"best": rows[0]})
     print(tables.to_text(table))
-    print(f"best: {rows[0]['settings']}\ntable: {run.path('table.md')}", flush=True)
+    print(f"best: {rows[0]['settings']}\ntable: {run.made('table.md')}", flush=True)
 
 
 def combinations(grid: Mapping[str, list[Any]]) -> list[dict[str, Any]]:

@@ -131,3 +131,13 @@ def test_a_row_that_names_a_picture_outside_its_run_is_refused(typed, made, tmp_
         status, _, complaint = typed(command, *words, run, made["no_fusion"])
         assert status == 1
         assert "names pictures outside its folder" in complaint and rows[0][column] in complaint
+
+
+@pytest.mark.parametrize("name", ["overview.txt", "compare.html", "tables.md", "tables.tex"])
+def test_what_was_taken_away_from_a_comparison_is_named(typed, made, tmp_path, name):
+    runs = [made["full"], made["no_fusion"]]
+    assert typed(compare, *runs)[0] == 0
+    next((tmp_path / "runs" / "compare").glob(f"*/{name}")).unlink()
+    status, printed, complaint = typed(compare, *runs)
+    assert status == 1
+    assert f"lacks {name}: delete the folder" in complaint and f"/{name}" not in printed

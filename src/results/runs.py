@@ -43,6 +43,12 @@ class Run:
         """The path of a file of this run, `images/0.png` say."""
         return self.folder / name
 
+    def made(self, name: str) -> Path:
+        """The path of a file or folder that this run made. FileNotFoundError if it was taken away since."""
+        if not self.has(name):
+            raise FileNotFoundError(f"{self.folder} is complete but lacks {name}: delete the folder to make it again")
+        return self.path(name)
+
     def has(self, name: str) -> bool:
         """Whether this file is there (then it is whole), so that an interrupted run goes on behind it."""
         return self.path(name).exists()
