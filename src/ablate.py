@@ -4,7 +4,7 @@ from omegaconf import DictConfig
 
 from src.demands import ready
 from src.devices import described
-from src.entry import PACKAGE, command, listed_shares, plain, portable
+from src.entry import DRAWN, PACKAGE, command, listed_shares, plain, portable
 from src.judging import towers
 from src.methods.profusion import check_shares
 from src.results import tables
@@ -15,7 +15,7 @@ from src.results.store import save_png, write_atomic
 from src.studies import Composed, changed
 
 
-@command("ablate")
+@command("ablate", keeps=DRAWN)
 def main(cfg: DictConfig) -> None:
     device = ready(cfg, "ablate")
     if device is None:
@@ -58,7 +58,7 @@ def main(cfg: DictConfig) -> None:
     print(tables.to_text(table))
     counts = ", ".join(f"{name} {side.summary().get('unet_evaluations', '?')}" for name, side in sides.items())
     print(f"U-Net evaluations an image: {counts}")
-    print(f"table: {run.path('table.md')}\ngrid:  {run.path('grid.png')} (look at it)", flush=True)
+    print(f"table: {run.made('table.md')}\ngrid:  {run.made('grid.png')} (look at it)", flush=True)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ JUDGES = WEIGHTS / "judges"
 COMMAND = "python -m src.build_tiny_world"
 
 
-@command("build_tiny_world")
+@command("build_tiny_world", keeps="every checkpoint is kept in {cache}")
 def main(cfg: DictConfig) -> None:
     cache = Path(cfg.cache).expanduser()
     device = begun(cfg)

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from src.claim_sides import asked, decisive, pretrained, pretraining, with_promptnet
 from src.devices import begun
-from src.entry import PACKAGE, command, plain, portable
+from src.entry import DRAWN, PACKAGE, command, plain, portable
 from src.judging import towers
 from src.preflight import check, check_needs, needs_of, table
 from src.results import formats, provenance
@@ -30,7 +30,7 @@ JUDGED = (
 )
 
 
-@command("claims")
+@command("claims", keeps=DRAWN)
 def main(cfg: DictConfig) -> None:
     begun(cfg)
     if cfg.preflight_only:

@@ -11,7 +11,7 @@ from src.results import comparison_tables, tables
 from src.results.compared import Side, gaps, read_sides
 from src.results.comparison import KINDS, Estimate, estimate, score_columns, with_overall
 from src.results.digests import code_digest, digest
-from src.results.formats import Table, to_csv, to_markdown, to_text
+from src.results.formats import Table, markdown_text, to_csv, to_markdown, to_text
 from src.results.latex import to_latex
 from src.results.page import assets, comparison_page
 from src.results.remote import local_folder
@@ -38,9 +38,9 @@ def main(cfg: DictConfig) -> None:
             for name, content in outputs(sides, reference, settings).items():
                 write_atomic(run.path(name), content.encode())
             run.finish({"runs": [side.name for side in sides], "reference": reference.name})
-    print(run.path("overview.txt").read_text(encoding="utf-8"))
+    print(run.made("overview.txt").read_text(encoding="utf-8"))
     for name, what in (("compare.html", "page"), ("tables.md", "markdown"), ("tables.tex", "LaTeX")):
-        print(f"{what + ':':<10}{run.path(name)}", flush=True)
+        print(f"{what + ':':<10}{run.made(name)}", flush=True)
 
 
 def _reference(sides: Sequence[Side], name: str | None) -> Side:
@@ -62,7 +62,7 @@ def outputs(sides: Sequence[Side], reference: Side, settings: Mapping[str, Any])
     page = comparison_page(scored, estimates, found, labels=labels, notes=notes, pixels=settings["pixels"])
     return {
         "compare.html": page,
-        "tables.md": "\n".join(f"## {title}\n\n{to_markdown(table)}" for title, table in found.items()),
+        "tables.md": "\n".join(f"## {markdown_text(title)}\n\n{to_markdown(table)}" for title, table in found.items()),
         "tables.tex": "\n".join(_latex(title, table, sides) for title, table in found.items()),
         "estimates.csv": to_csv(comparison_tables.estimates_table(estimates)),
         "overview.txt": to_text(Table(_short(next(iter(found.values()))), notes)),

@@ -2,7 +2,6 @@
 
 import difflib
 import functools
-import inspect
 import logging
 import os
 import sys
@@ -15,42 +14,42 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
-from hydra.utils import get_method, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from tqdm import tqdm
 
-from src import schema
+from src import schema, signals, targets
 from src.words import GATHERED, for_hydra, names_files
 
 PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf"
-# what a configuration may build; a configuration that comes with weights is read as numbers and never built from
-ALLOWED_TARGETS = (
-    "src.data.",
-    "src.models.",
-    "src.metrics.",
-    "src.learning.",
-    "src.methods.",
-    "torch.optim.",
-    "builtins.list",
-)
+ANEW = "nothing half-made is kept; the same command begins anew"
+DRAWN = "every person who was learned and every image is kept in {runs}"  # what a stopped study keeps
 LONGEST_WORD, LONGEST = 1_000, 20_000  # letters of a message: a prompt of 200 kB is not told in full
 _QUIET = ("pytorch_lightning", "lightning", "lightning.pytorch", "transformers", "diffusers", "open_clip")
 
+targets.refuse_builders()
+targets.watch_hydra()
 OmegaConf.register_new_resolver("package", lambda path: str(PACKAGE / path), replace=True)
 
 
-def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
-    """Make `main(cfg)` a command that composes conf/<name>.yaml. An error ends it with one sentence and status 1."""
+def command(name: str, keeps: str = "") -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+    """Make `main(cfg)` a command that composes conf/<name>.yaml. An error ends it with one sentence and status 1.
+
+    keeps: what is kept, and in which {setting}, when SIGTERM (status 143) or Ctrl-C (130) stops it; "": nothing is.
+    """
 
     def wrap(main: Callable[[DictConfig], None]) -> Callable[[], None]:
+        ending = signals.Ending()
+
         @functools.wraps(main)
         def checked(cfg: DictConfig) -> None:
             try:
                 check_overrides(cfg, HydraConfig.get().overrides.task)
                 schema.check(cfg, name)
                 check_targets(cfg)
+                ending.kept = _kept(cfg, keeps)
                 main(cfg)
             except (ValueError, OSError, OmegaConfBaseException, InstantiationException) as error:
                 cause = _cause(error)
@@ -65,13 +64,19 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             _quieten()
             try:
                 sys.argv[1:] = typed(name, sys.argv[1:])
-                hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked)()
+                with signals.stoppable(ending):
+                    hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked)()
             except (ValueError, HydraException, OmegaConfBaseException) as error:
                 sys.exit(f"error: {_composition(error, name)}")
 
         return run
 
     return wrap
+
+
+def _kept(cfg: DictConfig, keeps: str) -> str:
+    """What there is of a command that was stopped, and how to go on."""
+    return f"{keeps.format_map(cfg)}; the same command goes on from there" if keeps else ANEW
 
 
 def refuse_early(module: str, arguments: Sequence[str]) -> None:
@@ -113,6 +118,7 @@ def composed(name: str, arguments: Sequence[str]) -> DictConfig:
 
 def typed(name: str, arguments: Sequence[str]) -> list[str]:
     """The words of a command line as Hydra is to read them. ValueError for what no setting or choice can be."""
+    targets.check_arguments(list(arguments))
     words = for_hydra(arguments, functools.partial(schema.kind_of, command=name), GATHERED.get(name))
     for word in words:
         group, _, value = word.lstrip("+~").partition("=")
@@ -201,52 +207,25 @@ def _names(node: Any, prefix: str = "") -> Iterator[str]:
 
 
 def check_targets(cfg: DictConfig) -> None:
-    """Every `_target_` is allowed, exists, and takes the settings beside it.
+    """Every `_target_` of the resolved configuration is allowed, exists, and takes the settings beside it.
 
     Raises:
         ValueError: naming the place and what does not fit.
     """
-    _check_node(OmegaConf.to_container(cfg), "")
-
-
-def _check_node(node: Any, where: str) -> None:
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, value in items:
-        _check_node(value, f"{where}.{key}".lstrip("."))
-    if isinstance(node, dict) and "_target_" in node:
-        _check_call(str(node["_target_"]), {str(key) for key in node if not str(key).startswith("_")}, where)
-
-
-def _check_call(target: str, given: set[str], where: str) -> None:
-    takes = inspect.signature(_allowed(target, where)).parameters
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in takes.values())
-    for name in given - set(takes) if not open_ended else set():
-        near = difflib.get_close_matches(name, list(takes), n=1, cutoff=0.3)
-        raise ValueError(
-            f"{where}.{name}: {target} takes no {name!r}" + (f"; the nearest is {near[0]!r}" if near else "")
-        )
-
-
-def _allowed(target: str, where: str) -> Callable[..., Any]:
-    """What a `_target_` names, if that is at home in an allowed place: `src.data.x.os.system` begins well, too."""
-    found = get_method(target) if target.startswith(ALLOWED_TARGETS) else None
-    home = f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"
-    if found is None or not home.startswith(ALLOWED_TARGETS):
-        raise ValueError(
-            f"{where}: _target_ {target!r} is not allowed: it must begin with {' or '.join(ALLOWED_TARGETS)}, and be "
-            "defined there"
-        )
-    return found
+    targets.check_targets(targets.resolved(cfg))
 
 
 def build(node: Any, **more: Any) -> Any:
     """Instantiate a node whose targets are allowed; plain lists and dicts come out as Python's own.
 
+    What is checked is what is built: the node after resolution.
+
     Raises:
         ValueError: naming a `_target_` that is not allowed or a setting that it doesn't take.
     """
-    _check_node(OmegaConf.to_container(node) if OmegaConf.is_config(node) else node, "")
-    return instantiate(node, _convert_="all", **more)
+    settled = targets.resolved(OmegaConf.create(node) if isinstance(node, dict | list) else node)
+    targets.check_targets(settled)
+    return instantiate(settled, _convert_="all", **more)
 
 
 def build_or_missing(node: Any, **more: Any) -> Any:
@@ -261,7 +240,7 @@ def build_or_missing(node: Any, **more: Any) -> Any:
 
 def get_target(node: Any) -> Callable[..., Any]:
     """What a node builds. ValueError for a target that is not allowed."""
-    return _allowed(str(node["_target_"]), "judges")
+    return targets.allowed(str(node["_target_"]), "judges")
 
 
 def plain(node: Any) -> Any:

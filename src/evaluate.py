@@ -19,7 +19,7 @@ from src.results.listing import check_listing
 from src.results.pairing import other_people
 from src.results.runs import Run, open_run
 from src.results.scores import score_table
-from src.results.store import read_scores, write_atomic, write_csv
+from src.results.store import LINKS, read_scores, write_atomic, write_csv
 from src.studies import check_logger
 
 # whose code decides what a run holds
@@ -28,7 +28,7 @@ CODE = ("pictures.py", "folders.py", "metrics", "judging.py", "evaluate.py", *(f
 Rows = list[dict[str, Any]]
 
 
-@command("evaluate")
+@command("evaluate", keeps="what judges have seen is kept in {runs}")
 def main(cfg: DictConfig) -> None:
     check_logger(cfg)
     device = begun(cfg)
@@ -44,16 +44,17 @@ def main(cfg: DictConfig) -> None:
     photos, manifest = (Path(cfg[name]) if cfg[name] else None for name in ("photos", "manifest"))
     scene = read_scene(Path(cfg.images), photos, manifest, need_photos=panel.needs_photos())
     real = image_files(Path(cfg.real)) if cfg.real else []
-    judged = judge_scene(
-        scene,
-        panel.here,
-        generic=cfg.generic,
-        rule=rule,
-        kept=panel.kept(Path(cfg.runs)),
-        real=real,
-        batch_size=batch,
-        on_progress=Progress(),
-    )
+    with Progress() as progress:
+        judged = judge_scene(
+            scene,
+            panel.here,
+            generic=cfg.generic,
+            rule=rule,
+            kept=panel.kept(Path(cfg.runs)),
+            real=real,
+            batch_size=batch,
+            on_progress=progress,
+        )
     config = {"system": cfg.system, "judges": settings_of(cfg), "faces": plain(cfg.faces), "generic": cfg.generic}
     config |= {name: str(Path(cfg[name]).resolve()) if cfg[name] else None for name in ("images", "photos")}
     inputs = {"rows": [*scene.rows], "anchors": anchors, "listing": panel.listing, "towers": towers(cfg)}
@@ -68,7 +69,7 @@ def main(cfg: DictConfig) -> None:
         if not run.complete:
             write(run, rows, judged, {"table": table, "sets": Table(judged.sets), "judges": Table(panel.listing)})
     print(tables.to_text(table))
-    print(f"scores: {run.path('scores.csv')}\ntable:  {run.path('table.md')}", flush=True)
+    print(f"scores: {run.made('scores.csv')}\ntable:  {run.made('table.md')}", flush=True)
 
 
 def given_anchors(cfg: DictConfig) -> dict[str, tuple[Path, Rows]]:
@@ -82,16 +83,16 @@ def given_anchors(cfg: DictConfig) -> dict[str, tuple[Path, Rows]]:
 
 def linked(run: Run, scene: Scene, photos: Path | None, images: Path) -> Rows:
     """The rows with paths relative to the run's folder, in which links lead to the folders of images and of photos."""
-    links = {"judged": images.resolve(), **({"people": photos.resolve()} if photos else {})}
+    judged, people = LINKS
+    links = {judged: images.resolve(), **({people: photos.resolve()} if photos else {})}
     for name, folder in links.items():
         if not run.complete and not run.path(name).is_symlink():
             run.path(name).symlink_to(folder, target_is_directory=True)
 
     def inside(path: Path) -> str:
-        for name, folder in reversed(links.items()):
-            if path.resolve().is_relative_to(folder):
-                return str(Path(name) / path.resolve().relative_to(folder))
-        return str(path.resolve())
+        real = path.resolve()
+        name, folder = next(pair for pair in reversed(links.items()) if real.is_relative_to(pair[1]))
+        return str(Path(name) / real.relative_to(folder))
 
     files = [{"file": inside(path)} for path in scene.images]
     inputs = [{"photo": inside(path)} for path in scene.photos] or [{"photo": ""}] * len(files)

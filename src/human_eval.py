@@ -10,7 +10,7 @@ from src.entry import PACKAGE, command, plain
 from src.results import kit_files, ratings
 from src.results.compared import Side, read_sides
 from src.results.digests import code_digest, digest, file_digest
-from src.results.formats import to_csv, to_markdown, to_text
+from src.results.formats import markdown_text, to_csv, to_markdown, to_text
 from src.results.human_tables import tables_of
 from src.results.kits import Kit, key_rows, make_kit
 from src.results.listing import check_listing
@@ -47,7 +47,7 @@ def make(cfg: DictConfig, words: Sequence[str]) -> None:
             _write_kit(run, kit, sides, own)
             run.finish({"runs": [side.name for side in sides], "sheets": len(kit.sheets), "raters": cfg.raters})
     print(f"{len(kit.sheets)} sheets of {len(next(iter(kit.sheets.values())))} pairs, one for each rater")
-    print(f"pages: {run.path('pages')}\nMTurk: {run.path('mturk')}\nkey:   {run.path('key.csv')} (keep it from raters)")
+    print(f"pages: {run.made('pages')}\nMTurk: {run.made('mturk')}\nkey:   {run.made('key.csv')} (keep it from raters)")
     if not cfg.image_base:
         print("for MTurk, put images/ at a public address and give it: image_base=https://...")
 
@@ -88,13 +88,15 @@ def score(cfg: DictConfig, words: Sequence[str]) -> None:
     ) as run:
         found, notes = tables_of(given, key, made["runs"], list(settings["questions"]), cfg.pass_rate, cfg.at_least)
         if not run.complete:
-            text = "\n".join(f"## {title}\n\n{to_markdown(table)}" for title, table in found.items())
-            write_atomic(run.path("results.md"), "\n".join([text, *(f"- {note}" for note in notes), ""]).encode())
+            text = "\n".join(f"## {markdown_text(title)}\n\n{to_markdown(table)}" for title, table in found.items())
+            write_atomic(
+                run.path("results.md"), "\n".join([text, *(f"- {markdown_text(note)}" for note in notes), ""]).encode()
+            )
             for title, table in found.items():
                 write_atomic(run.path(f"{title.lower()}.csv"), to_csv(table).encode())
             run.finish({"raters": len(found["Raters"].rows), "ratings": len(given)})
     print("\n".join(f"{title}\n{to_text(table)}" for title, table in found.items()) + "\n".join(notes))
-    print(f"results: {run.path('results.md')}", flush=True)
+    print(f"results: {run.made('results.md')}", flush=True)
 
 
 if __name__ == "__main__":

@@ -156,10 +156,17 @@ def settings_of(cfg: DictConfig) -> dict[str, Any]:
 
 
 class Progress:
-    """A bar for each judge."""
+    """A bar for each judge; in a `with` block, the open ones are closed at its end."""
 
     def __init__(self) -> None:
         self.bars: dict[str, Any] = {}
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for bar in self.bars.values():
+            bar.close()
 
     def __call__(self, judge: str, done: int, total: int) -> None:
         bar = self.bars.setdefault(judge, tqdm(total=total, desc=judge, unit="image"))

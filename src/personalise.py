@@ -27,7 +27,7 @@ from src.results.variants import kept_variants
 from src.studies import SIDE, TO_DRAW, TO_LEARN, augmented, base_of, check_logger, look_first, weights_of
 
 
-@command("personalise")
+@command("personalise", keeps="a person who was learned is kept in {runs}")
 def main(cfg: DictConfig) -> None:
     device = ready(cfg, "personalise", photos_of(cfg))
     if device is None:
@@ -76,7 +76,7 @@ def main(cfg: DictConfig) -> None:
             run.write_scores(judged(cfg, run, rows))
             run.finish({"images": len(rows), "unet_evaluations": evaluations})
     for name in ("images", "scores.csv", "sheet.png"):
-        print(f"{name:<11}{run.path(name)}", flush=True)
+        print(f"{name:<11}{run.made(name)}", flush=True)
 
 
 def photos_of(cfg: DictConfig) -> list[Need]:

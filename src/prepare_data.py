@@ -16,7 +16,7 @@ from src.studies import weights_of
 PARTS = ("train", "validation")
 
 
-@command("prepare_data")
+@command("prepare_data", keeps="whole shards (then shards=false) and every latent are kept in {out}")
 def main(cfg: DictConfig) -> None:
     device = begun(cfg)
     needs = needs_of(cfg, "train")[0 if cfg.latents else 1 :]  # the first is the base, which encodes latents alone

@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from src.devices import begun, described, handed_on
-from src.entry import PACKAGE, command, compose, count, plain
+from src.entry import DRAWN, PACKAGE, command, compose, count, plain
 from src.preflight import show
 from src.results import figures, tables
 from src.results.digests import code_digest, digest
@@ -20,7 +20,7 @@ from src.train import trained_promptnet
 TRAINING = ["+experiment=tiny_pretrain"]  # what is continued
 
 
-@command("regularisation")
+@command("regularisation", keeps=DRAWN)
 def main(cfg: DictConfig) -> None:
     device = begun(cfg)
     check_penalties(plain(cfg.penalties))
@@ -44,7 +44,7 @@ def main(cfg: DictConfig) -> None:
             write_atomic(run.path("curves.png"), figures.curves(rows, x="lambda", y=("text", "identity"), by="sampler"))
             run.finish({"penalties": plain(cfg.penalties)})
     print(tables.to_text(table))
-    print(f"table:  {run.path('table.md')}\ncurves: {run.path('curves.png')} (look at them)", flush=True)
+    print(f"table:  {run.made('table.md')}\ncurves: {run.made('curves.png')} (look at them)", flush=True)
 
 
 def check_penalties(penalties: Any) -> None:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from src import cells
+
 SEPARATORS = (",", ";", "\t")  # a spreadsheet writes semicolons where commas stand in numbers
 LONGEST = 100_000  # letters of a first line that are looked at
 SAVE = "save it as CSV in UTF-8, and give it again"
@@ -17,7 +19,8 @@ def read_sheet(path: Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:
     """The rows of a CSV file, every cell as text.
 
     UTF-8 or UTF-16, with or without its byte-order mark; commas, semicolons or tabs. Blank rows, and blank columns
-    without a name, which spreadsheets add, are left out. needed: columns that must be there.
+    without a name, which spreadsheets add, are left out; marked cells (src.cells) are unmarked. needed: columns that
+    must be there.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -30,13 +33,13 @@ def read_sheet(path: Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:
     named = re.match(r"sep=(.)\r?\n", text)  # a line for spreadsheets alone
     separator = named[1] if named else _separator(text, needed)
     (_, names), *rows = _lines(path, text[named.end() :] if named else text, separator) or [(1, [])]
-    names = [name.strip() for name in names]
+    names = [cells.unmarked(name.strip()) for name in names]
     _check_names(path, names, needed)
-    ragged = [str(line) for line, cells in rows if len(cells) < len(names) or any(cells[len(names) :])]
-    ragged += [str(line) for line, cells in rows for name, cell in zip(names, cells, strict=False) if cell and not name]
+    ragged = [str(line) for line, row in rows if len(row) < len(names) or any(row[len(names) :])]
+    ragged += [str(line) for line, row in rows for name, cell in zip(names, row, strict=False) if cell and not name]
     if ragged:
         raise ValueError(f"{path}: line(s) {', '.join(dict.fromkeys(ragged))} have too many or too few cells; {SAVE}")
-    return [{name: cell for name, cell in zip(names, cells, strict=False) if name} for _, cells in rows]
+    return [{name: cells.unmarked(cell) for name, cell in zip(names, row, strict=False) if name} for _, row in rows]
 
 
 def _decoded(path: Path) -> str:
@@ -77,9 +80,9 @@ def _lines(path: Path, text: str, separator: str) -> list[tuple[int, list[str]]]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
 
     def rows() -> Iterator[tuple[int, list[str]]]:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield reader.line_num, cells
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                yield reader.line_num, row
 
     try:
         return list(rows())

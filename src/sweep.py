@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from src.demands import ready
 from src.devices import described
-from src.entry import PACKAGE, command, deciding, plain, portable
+from src.entry import DRAWN, PACKAGE, command, deciding, plain, portable
 from src.results import figures, tables
 from src.results.digests import code_digest, digest
 from src.results.levels import level
@@ -17,7 +17,7 @@ from src.results.store import save_png, write_atomic
 from src.studies import Composed, changed
 
 
-@command("sweep")
+@command("sweep", keeps=DRAWN)
 def main(cfg: DictConfig) -> None:
     device = ready(cfg, "ablate")
     if device is None:
@@ -51,7 +51,7 @@ def main(cfg: DictConfig) -> None:
             run.finish({"people": len(composed.people)})
     print(tables.to_text(table))
     for name in ("table.md", "curves.png", "grid.png"):
-        print(f"{name:<11}{run.path(name)}", flush=True)
+        print(f"{name:<11}{run.made(name)}", flush=True)
 
 
 def places_of(cfg: DictConfig) -> Iterator[tuple[str, Any, DictConfig]]:

@@ -23,7 +23,7 @@ from src.results.store import save_png, to_picture
 from src.studies import LEARNING, check_logger, weights_of
 
 
-@command("train")
+@command("train", keeps="every checkpoint is kept in {runs}")
 def main(cfg: DictConfig) -> None:
     if is_follower():
         set_tf32(bool(cfg.tf32))
@@ -34,7 +34,7 @@ def main(cfg: DictConfig) -> None:
         return
     run = trained_promptnet(cfg)
     if not is_follower():
-        print(f"validation: {run.summary()['validation']}\nPromptNet: {run.path('promptnet')}", flush=True)
+        print(f"validation: {run.summary()['validation']}\nPromptNet: {run.made('promptnet')}", flush=True)
 
 
 def trained_promptnet(cfg: DictConfig) -> Run:

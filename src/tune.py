@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from src.demands import ready
 from src.devices import described
-from src.entry import PACKAGE, command, deciding, plain, portable
+from src.entry import DRAWN, PACKAGE, command, deciding, plain, portable
 from src.results import tables
 from src.results.digests import code_digest, digest
 from src.results.runs import open_run
@@ -18,7 +18,7 @@ from src.results.study import Rows, Study
 from src.studies import Composed, changed
 
 
-@command("tune")
+@command("tune", keeps=DRAWN)
 def main(cfg: DictConfig) -> None:
     device = ready(cfg, "ablate")
     if device is None:
@@ -42,7 +42,7 @@ def main(cfg: DictConfig) -> None:
             write_atomic(run.path("table.md"), tables.to_markdown(table).encode())
             run.finish({"best": rows[0]})
     print(tables.to_text(table))
-    print(f"best: {rows[0]['settings']}\ntable: {run.path('table.md')}", flush=True)
+    print(f"best: {rows[0]['settings']}\ntable: {run.made('table.md')}", flush=True)
 
 
 def combinations(grid: Mapping[str, list[Any]]) -> list[dict[str, Any]]:

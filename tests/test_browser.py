@@ -204,7 +204,7 @@ def test_a_rater_answers_a_sheet_pauses_and_saves(typed, made, tmp_path, small):
         driver.get((kit / "pages" / "sheet-s001.html").as_uri())
         driver.find_element("id", "begin").click()
         assert "name or a number" in driver.find_element("id", "complaint").text
-        driver.find_element("id", "rater").send_keys('Ann "A"')
+        driver.find_element("id", "rater").send_keys('=Ann "A"')
         driver.find_element("id", "begin").click()
         for number in range(5):
             assert driver.find_element("id", "place").text == f"{number + 1} of 5"
@@ -224,7 +224,8 @@ def test_a_rater_answers_a_sheet_pauses_and_saves(typed, made, tmp_path, small):
     given = read_ratings([saved])
     key = read_csv(kit / "key.csv")
     check_ratings(given, key, ["text", "identity", "overall"])
-    assert {(rating.rater, rating.answer) for rating in given} == {('Ann "A"', "left")}
+    assert {(rating.rater, rating.answer) for rating in given} == {('=Ann "A"', "left")}
+    assert '"\'=Ann ""A"""' in saved.read_text()  # marked, so that no spreadsheet takes the name for a formula
     assert [rating.item for rating in given[::3]] == [row["item"] for row in key if row["sheet"] == "s001"]
     status, printed, complaint = typed(human_eval, "score", saved, "pass_rate=0")
     assert status == 0, complaint

@@ -58,6 +58,16 @@ def test_an_ablation_prints_its_table_and_reuses_what_it_made(run, tmp_path):
     assert len(list((tmp_path / "runs" / "full").iterdir())) == 1
 
 
+@pytest.mark.parametrize("name", ["table.md", "grid.png"])
+def test_what_was_taken_away_from_a_complete_run_is_named_not_printed(run, tmp_path, name):
+    tiny = ["ablation=no_fusion", "people=1", "prompts=1", "seeds=1", "method.finetune=null", *QUICK[:1], QUICK[3]]
+    assert run(ablate, *tiny)[0] == 0
+    next((tmp_path / "runs" / "ablate").glob(f"*/{name}")).unlink()
+    status, printed, complaint = run(ablate, *tiny)
+    assert status == 1
+    assert f"lacks {name}: delete the folder" in complaint and f"/{name}" not in printed
+
+
 def test_a_sampler_with_an_opening_runs_between_the_same_anchors(run):
     tiny = ["people=1", "prompts=1", "seeds=1", "sampler.steps=5", "logger.mode=disabled"]
     status, printed, complaint = run(ablate, "sampler=tiny_multi_stage", "ablation=no_finetune", *QUICK[1:3], *tiny)

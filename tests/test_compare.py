@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from src import compare
-from src.results.store import read_csv
+from src import compare, human_eval
+from src.results.store import read_csv, write_csv
 from src.words import gathered
 
 
@@ -115,3 +115,29 @@ def test_bad_input_ends_with_one_sentence_and_writes_no_page(typed, made, tmp_pa
     assert all(word in complaint for word in said), complaint
     assert not list(tmp_path.glob("runs/compare/*/compare.html"))
     assert not list(tmp_path.glob("runs/compare/*/summary.json"))
+
+
+@pytest.mark.parametrize("way", ["up", "absolute", "link"])
+@pytest.mark.parametrize("column", ["file", "photo"])
+def test_a_row_that_names_a_picture_outside_its_run_is_refused(typed, made, tmp_path, column, way):
+    run, secret = tmp_path / "full" / "0123456789ab", tmp_path / "secret.png"
+    shutil.copytree(made["full"], run)
+    shutil.copyfile(next(run.glob("images/*.png")), secret)
+    (run / "there.png").symlink_to(secret)
+    rows = read_csv(run / "scores.csv")
+    rows[0][column] = {"up": "../../secret.png", "absolute": str(secret)}.get(way, "there.png")
+    write_csv(run / "scores.csv", rows)
+    for command, words in ((compare, []), (human_eval, ["make"])):
+        status, _, complaint = typed(command, *words, run, made["no_fusion"])
+        assert status == 1
+        assert "names pictures outside its folder" in complaint and rows[0][column] in complaint
+
+
+@pytest.mark.parametrize("name", ["overview.txt", "compare.html", "tables.md", "tables.tex"])
+def test_what_was_taken_away_from_a_comparison_is_named(typed, made, tmp_path, name):
+    runs = [made["full"], made["no_fusion"]]
+    assert typed(compare, *runs)[0] == 0
+    next((tmp_path / "runs" / "compare").glob(f"*/{name}")).unlink()
+    status, printed, complaint = typed(compare, *runs)
+    assert status == 1
+    assert f"lacks {name}: delete the folder" in complaint and f"/{name}" not in printed

@@ -12,6 +12,7 @@ BELOW: dict[str, set[str]] = {
     "pictures": set(),
     "folders": set(),
     "sheets": set(),
+    "cells": set(),
     "diffusion": set(),
     "sampling": {"diffusion"},
     "models": {"diffusion", "sampling", "models"},
@@ -23,7 +24,7 @@ BELOW: dict[str, set[str]] = {
     "tiny_world": {"diffusion", "sampling", "models", "data", "metrics", "tiny_world"},
     "benchmarks": {"diffusion", "sampling", "models", "data", "learning", "methods", "results", "benchmarks"},
 }
-FOUNDATION = {"files", "pictures", "folders", "sheets"}  # what every layer stands on
+FOUNDATION = {"files", "pictures", "folders", "sheets", "cells"}  # what every layer stands on
 OWNERS = {
     "diffusers": ("models/", "tiny_world/"),
     "transformers": ("models/", "tiny_world/"),
@@ -38,7 +39,7 @@ OWNERS = {
     "wandb_workspaces": ("results/workspaces.py",),
     "choix": ("results/preferences.py",),
     "krippendorff": ("results/preferences.py",),
-    "hydra": ("entry.py", "words.py"),
+    "hydra": ("entry.py", "words.py", "targets.py"),
     "litdata": ("data/shards.py",),
     "omegaconf": tuple(f"{p.stem}.py" for p in SRC.glob("*.py")),
     "pytorch_lightning": ("learning/", "data/datamodule.py"),

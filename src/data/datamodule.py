@@ -4,6 +4,7 @@ A batch is a dict: id [B] (number of the photo), slot [B] (place in the global b
 image [B, 3, H, W] in [-1, 1] or, where the data set is a latent cache, mean and std [B, C, h, w] and vision [B, N, Dv].
 """
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -151,4 +152,11 @@ class Photos(pl.LightningDataModule):
             prefetch_factor=AHEAD if self.workers else None,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self.seed),
+            worker_init_fn=_deaf,
         )
+
+
+def _deaf(worker: int) -> None:
+    """A signal to all processes (Ctrl-C, a scheduler's) is the first one's to answer, which needs photos until then."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

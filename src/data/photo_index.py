@@ -5,8 +5,6 @@ every run. The index is trusted as long as no folder in it has had a file added,
 modification say so, without walking through them); then the new and the changed files alone are looked at.
 """
 
-import csv
-import io
 import json
 import os
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
+from src import cells
 from src.files import locked, write_atomic
 from src.folders import SUFFIXES, is_picture, tell_left_out, walk
 
@@ -67,9 +66,9 @@ class PhotoIndex:
         return good
 
     def _tell(self, bad: list[tuple[str, str]], max_bad: float, echo: Echo) -> None:
-        listed, text = self.file.with_name(f"{self.file.stem}-unusable.csv"), io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows([("photo", "problem"), *bad])
-        write_atomic(listed, text.getvalue().encode())
+        listed, columns = self.file.with_name(f"{self.file.stem}-unusable.csv"), ("photo", "problem")
+        rows = [dict(zip(columns, pair, strict=True)) for pair in bad]
+        write_atomic(listed, cells.to_text(rows, columns).encode())
         quoted = "; ".join(f"{path}: {problem}" for path, problem in bad[:SHOWN])
         found = f"{len(bad)} of {len(self.photos)} photos below {self.folder} cannot be used ({quoted}"
         found += "; ..." if len(bad) > SHOWN else ""

@@ -1,4 +1,4 @@
-"""Being asked to stop: SIGTERM and SIGUSR1 end a training after the step at hand, with a checkpoint."""
+"""Being asked to stop: SIGTERM, SIGINT, SIGUSR1 and 2 end a training after the step at hand, with a checkpoint."""
 
 import os
 import signal
@@ -8,7 +8,8 @@ from types import FrameType
 import pytorch_lightning as pl
 import torch
 
-STATUS = 143  # what a shell reports of a process ended by SIGTERM
+STATUS = {signal.SIGINT: 130}  # what a shell reports of a process that Ctrl-C ended
+TERMINATED = 143  # and of one that SIGTERM did, whichever other signal stands for that here
 REQUEUE = (signal.SIGUSR1, signal.SIGUSR2)  # a SLURM job's time is almost over; submitit sends the second one
 
 
@@ -21,7 +22,7 @@ class StopSignal:
 
     def listen(self) -> None:
         """From now on signals are noted down only; the handlers that were there before are gone."""
-        for number in (signal.SIGTERM, *REQUEUE):
+        for number in (signal.SIGTERM, signal.SIGINT, *REQUEUE):
             signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -33,18 +34,24 @@ class StopSignal:
         self.asked = int(trainer.strategy.reduce(heard, reduce_op="max"))
 
     def leave_if_asked(self, trainer: pl.Trainer) -> None:
-        """Once the checkpoint is written: a SLURM job that runs out of time is queued again, then exit status 143."""
+        """Once the checkpoint is written: a SLURM job that runs out of time is queued again; exit status 143 or 130."""
         if not self.asked:
             return
         if trainer.is_global_zero:
             name = signal.Signals(self.asked).name
-            print(f"{name}: stopped after step {trainer.global_step}; the same command goes on from there", flush=True)
+            step = trainer.global_step
+            print(f"{name}: stopped after step {step}; the same command goes on from there, its checkpoint", flush=True)
             if self.asked in REQUEUE and "SLURM_JOB_ID" in os.environ:
-                requeue()
-        raise SystemExit(STATUS)
+                _requeue()
+        raise SystemExit(STATUS.get(signal.Signals(self.asked), TERMINATED))
+
+    def hand_on(self) -> None:
+        """Once Lightning has put the handlers of before in their places: they get what came after the last step."""
+        if self.received in (signal.SIGTERM, signal.SIGINT) and not self.asked:
+            os.kill(os.getpid(), self.received)
 
 
-def requeue() -> None:
+def _requeue() -> None:
     """Put this SLURM job back into the queue. CalledProcessError if SLURM refuses."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     job = f"{array}_{task}" if array else os.environ["SLURM_JOB_ID"]

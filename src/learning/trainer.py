@@ -58,12 +58,12 @@ def train(
     validation_batches: total batches of one validation.
     minutes: of wall time, all sittings together, after which a training ends before its `steps`; None: it does not.
     seed: of the global generators, of which a training that goes on takes up the states.
-    Raises ValueError for a step that is not finite, SystemExit (143) when a signal asks to stop.
+    Raises ValueError for a step that is not finite, SystemExit (143, Ctrl-C: 130) when a signal asks to stop.
     """
     pl.seed_everything(seed, verbose=False)
     if precision == "64-true":
         module.double()  # Lightning does so only after the average has been copied
-    checkpoints = make_folder(folder / "checkpoints")
+    checkpoints, stop = make_folder(folder / "checkpoints"), StopSignal()
     start = newest(checkpoints, resume)
     trainer = pl.Trainer(
         max_steps=steps,
@@ -77,7 +77,7 @@ def train(
                 validate_every=min(validate_every, steps),
                 steps=steps,
                 keep=keep,
-                stop=StopSignal(),
+                stop=stop,
             ),
             *([Timer({"seconds": round(60 * minutes)})] if minutes else []),
             TQDMProgressBar(refresh_rate=10),
@@ -100,6 +100,7 @@ def train(
         module.load_state_dict(AtomicCheckpoints(experiment).load_checkpoint(start)["state_dict"])
     else:
         trainer.fit(module, data, ckpt_path=None if start is None else str(start), weights_only=True)
+        stop.hand_on()
     validation = trainer.validate(module, data, verbose=False)[0]
     return {name: float(value) for name, value in validation.items()}
 

@@ -33,7 +33,8 @@ def read_scene(
 
     Raises:
         FileNotFoundError: there is no such folder or no manifest.
-        ValueError: listing rows without files, files without rows, rows that stand there twice, people without photo.
+        ValueError: listing rows that name what lies outside of these folders, by `..`, absolute or as a link; rows
+            without files, files without rows, rows that stand there twice, people without photo.
     """
     for folder in filter(None, (images, photos)):
         if not folder.is_dir():
@@ -46,6 +47,7 @@ def read_scene(
     paths = [as_written(images / row["file"]) for row in rows]
     known = {person: pictures_of(photos, person) if photos else [] for person in {str(row["person"]) for row in rows}}
     inputs = [_input(images, row, known) for row in rows]
+    _refuse([("row(s) that name a picture outside the folder", _outside(images, rows, photos, known))])
     _refuse(
         [
             ("row(s) without a file", [str(path) for path in paths if not path.is_file()]),
@@ -117,6 +119,23 @@ def with_zeros(rows: Sequence[dict[str, Any]], photos: Path, echo: Echo) -> list
         told = ", ".join(f"{person} as {name}" for person, name in sorted(written.items()))
         echo(f"the manifest has lost zeros, as spreadsheets lose them: it is read {told}")
     return [{**row, "person": written.get(row["person"], row["person"])} for row in rows]
+
+
+def _outside(
+    images: Path, rows: Sequence[dict[str, Any]], photos: Path | None, known: Mapping[str, Sequence[Path]]
+) -> list[str]:
+    """What rows name outside their folder: it could be anybody's, and would be copied wherever results go."""
+    given = [images, *([photos] if photos else [])]
+    found = [row["file"] for row in rows if row["file"] and not _within([images], images / row["file"])]
+    found += [row["photo"] for row in rows if row.get("photo") and not _within(given, images / row["photo"])]
+    for person, files in known.items():
+        found += [f"{person} ({file})" for file in files if not _within(given[1:], file)]
+    return list(dict.fromkeys(found))
+
+
+def _within(folders: Sequence[Path], file: Path) -> bool:
+    """Whether a file lies below one of the folders, links followed."""
+    return any(file.resolve().is_relative_to(folder.resolve()) for folder in folders)
 
 
 def _input(images: Path, row: dict[str, Any], known: dict[str, list[Path]]) -> Path | None:

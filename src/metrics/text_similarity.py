@@ -142,6 +142,8 @@ def _check(model: str, pretrained: str | None) -> None:
                 raise FileNotFoundError(
                     f"{path} is missing: a text judge in a folder needs its configuration and its weights"
                 )
+            if path.suffix == ".json" and "trust_remote_code" in path.read_text(encoding="utf-8"):
+                raise ValueError(f"{path} asks to run code of its own (trust_remote_code): take that out, or leave it")
         return
     import open_clip
 

@@ -44,7 +44,7 @@ class Side:
         return {cell_of(row): row for row in self.rows}
 
     def file(self, name: str) -> Path:
-        """A file that a row names, relative to the run's folder or absolute."""
+        """A file that a row names, relative to the run's folder."""
         return self.folder / name
 
     def has_photo(self, row: Mapping[str, Any]) -> bool:
@@ -122,12 +122,15 @@ def _problems(folder: Path) -> Iterator[str]:
         if absent or not rows:
             yield f"{folder / 'scores.csv'} has no {', '.join(absent) or 'rows'}"
             return
-        named = {row[column] for row in rows for column in ("file", "photo") if row.get(column)}
-        here = {name for name in (*READ, *named) if (folder / name).is_file()}
-        yield from (f"{fault}: {store.AGAIN}" for fault in listing.faults(folder, here))
+        named = [row[name] for row in rows for name in ("file", "photo") if row.get(name)]
+        outside = list(dict.fromkeys(name for name in named if not store.inside(folder, name)))
+        inner = {name for name in (*READ, *named) if name not in outside and (folder / name).is_file()}
+        yield from (f"{fault}: {store.AGAIN}" for fault in listing.faults(folder, inner))
         yield from _not_numbers(folder, rows)
         lost = [row["file"] for row in rows if row["file"] and not (folder / row["file"]).is_file()]
         twice = [cell for cell, times in Counter(cell_of(row) for row in rows).items() if times > 1]
+        if outside:
+            yield f"{folder / 'scores.csv'} names pictures outside its folder: {', '.join(outside)}"
         if lost:
             yield f"{folder} lacks the images {', '.join(lost)}"
         if twice:

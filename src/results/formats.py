@@ -1,10 +1,11 @@
 """A table and its three forms: markdown for a page, CSV for a program, aligned text for a terminal."""
 
-import csv
-import io
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from src import cells
 
 WIDTH = 140  # characters of a line in the terminal
 FAMILIES = {"after": "text after S*", "before": "text before S*", "all": "all prompts"}
@@ -22,11 +23,7 @@ class Table:
 
 def to_csv(table: Table) -> str:
     """Comma-separated values at full precision, without the notes; blank for None."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(table.rows[0]) if table.rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table.rows)
-    return text.getvalue()
+    return cells.to_text(table.rows, table.rows[0] if table.rows else [])
 
 
 def to_markdown(table: Table) -> str:
@@ -34,9 +31,16 @@ def to_markdown(table: Table) -> str:
     rows = [_merged(row) for row in table.rows]
     columns = list(rows[0]) if rows else []
     lines = [columns, ["---" if rows and _is_words(rows, name) else "---:" for name in columns]]
-    lines += [[_cell(row[name]).replace("|", "\\|").replace("*", "\\*") for name in columns] for row in rows]
-    notes = [f"- {note}".replace("*", "\\*") for note in table.notes]
+    lines += [[markdown_text(_cell(row[name])) for name in columns] for row in rows]
+    lines[0] = [markdown_text(name) for name in columns]
+    notes = [f"- {markdown_text(note)}" for note in table.notes]
     return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", *notes]) + "\n"
+
+
+def markdown_text(text: str) -> str:
+    """Text that a page of markdown shows as it is: no tag, link, picture or emphasis, and in one line."""
+    text = html.escape(" ".join(text.split()), quote=False).replace("\\", "&#92;")
+    return "".join(f"\\{sign}" if sign in "|*[]`" else sign for sign in text)
 
 
 def plain_rows(table: Table) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """What a kit is handed out as: a page for each sheet that works offline, and a HIT for Mechanical Turk with its CSV."""
 
-import csv
 import html
 import io
 from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
+from src import cells
 from src.results.kits import Entry, Kit
 from src.results.page import encoded, filled
 from src.results.store import Row
@@ -43,7 +43,7 @@ def sheet_page(kit: str, sheet: str, contents: Kit, questions: Mapping[str, str]
 def hit_html(length: int, questions: Mapping[str, str]) -> str:
     """The layout of a HIT for the requester's site: `length` pairs of pictures, places ${...} filled by the CSV."""
     blocks = "\n".join(_hit_block(number, questions) for number in range(1, length + 1))
-    return filled("hit.html", ["hit.css"], [], None).replace("<!--BLOCKS-->", blocks)
+    return _three_bytes(filled("hit.html", ["hit.css"], [], None).replace("<!--BLOCKS-->", blocks))
 
 
 def _hit_block(number: int, questions: Mapping[str, str]) -> str:
@@ -69,7 +69,7 @@ def hit_rows(kit: str, sheets: Mapping[str, Sequence[Entry]], noun: str, image_b
     for sheet, entries in sheets.items():
         row: dict[str, str] = {"kit": kit, "sheet": sheet}
         for number, e in enumerate(entries, 1):
-            prompt = html.escape(e.cell[1].replace(PLACEHOLDER, noun))
+            prompt = _entities(e.cell[1].replace(PLACEHOLDER, noun))
             row |= {f"item_{number}": e.item, f"prompt_{number}": prompt}
             for place, token in (("photo", e.photo), ("left", e.left), ("right", e.right)):
                 row[f"{place}_{number}"] = f"{image_base.rstrip('/')}/{token}.png"
@@ -77,13 +77,20 @@ def hit_rows(kit: str, sheets: Mapping[str, Sequence[Entry]], noun: str, image_b
     return rows
 
 
+def _three_bytes(page: str) -> str:
+    """HTML without signs of four bytes, emoji say, of which Mechanical Turk takes none."""
+    return "".join(sign if ord(sign) < 0x10000 else f"&#{ord(sign)};" for sign in page)
+
+
+def _entities(prompt: str) -> str:
+    """A prompt as HTML for Mechanical Turk; workers see it, so what would open a formula is an entity, not marked."""
+    text = _three_bytes(html.escape(prompt))
+    return f"&#{ord(text[0])};{text[1:]}" if cells.marked(text) != text else text
+
+
 def as_csv(rows: Sequence[Row]) -> bytes:
     """Rows with the same columns as CSV."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    return cells.to_text(rows, rows[0]).encode()
 
 
 def as_png(picture: Image.Image) -> bytes:

@@ -58,8 +58,9 @@ def _placed(files: Path, media: Mapping[str, str] | None, folder: Path, name: st
     target = folder / name
     if media is None:
         return ""
-    if not target.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"the W&B run of {folder.name} names a file outside its folder: {name}")
+    for place, named in ((folder, name), (files, media["path"])):
+        if not (place / named).resolve().is_relative_to(place.resolve()):
+            raise ValueError(f"the W&B run of {folder.name} names a file outside its folder: {named}")
     store.make_folder(target.parent)
     shutil.copyfile(files / media["path"], target)
     return name

@@ -1,11 +1,12 @@
 """A run's folder and its mirror in Weights & Biases; the only importer of wandb. The files are the truth."""
 
+import atexit
 import json
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ __all__ = ["Mirror", "Run", "asking", "code_digest", "digest", "download", "file
 MODES = ("offline", "online", "disabled")
 PATIENCE = 10  # seconds W&B's server may take to answer at the start; three times that to take the rest at the end
 TABLE = "scores"  # the key of a mirrored run's table; not "images", which is their number in the summary
+WITHOUT = "the run goes on without it"
 SHOWN = 24  # pictures of a run beside its table, for dashboards: the first ones, the same of every run of a study
 Row = Mapping[str, Any]
 
@@ -41,6 +43,12 @@ class Run:
     def path(self, name: str) -> Path:
         """The path of a file of this run, `images/0.png` say."""
         return self.folder / name
+
+    def made(self, name: str) -> Path:
+        """The path of a file or folder that this run made. FileNotFoundError if it was taken away since."""
+        if not self.has(name):
+            raise FileNotFoundError(f"{self.folder} is complete but lacks {name}: delete the folder to make it again")
+        return self.path(name)
 
     def has(self, name: str) -> bool:
         """Whether this file is there (then it is whole), so that an interrupted run goes on behind it."""
@@ -196,13 +204,12 @@ class Mirror:
         self.kept = {"checkpoint": log_checkpoints, "person": log_people}
         self.run: Any = None  # the wandb run; None if there is none (any more)
         options = {**about, "project": project, "entity": entity}
-        if mode == "online":
-            then = "this run is kept offline; `wandb sync` sends it"
-            self._guarded(lambda: self._start("online", options), then)
-        if mode != "disabled" and self.run is None:
-            if mode == "online":  # wandb does not let go of the id of a failed start
-                options["id"] = secrets.token_hex(4)
-            self._guarded(lambda: self._start("offline", options))
+        refused = self._attempt(lambda: self._start("online", options)) if mode == "online" else None
+        if refused:  # wandb does not let go of the id of a failed start
+            options["id"] = secrets.token_hex(4)
+        failed = self._attempt(lambda: self._start("offline", options)) if mode == "offline" or refused else None
+        if refused or failed:
+            self._say(refused or failed or "", WITHOUT if failed else "this run is kept offline; `wandb sync` sends it")
 
     def _start(self, mode: Literal["online", "offline"], options: dict[str, Any]) -> None:
         """Start a wandb run that keeps to the run's folder, asks nothing and waits PATIENCE seconds."""
@@ -225,11 +232,25 @@ class Mirror:
             x_save_requirements=False,
         )
         self.run = wandb.init(dir=str(self.folder), mode=mode, resume="allow", settings=settings, **options)
+        atexit.unregister(_forget_helper)
+        atexit.register(
+            _forget_helper
+        )  # after wandb's own hook, so before it: that one fails loudly over a dead helper
         if mode == "online":
             self.echo(f"W&B: {self.run.url}")
 
-    def _guarded(self, act: Callable[[], None], then: str = "the run goes on without it") -> None:
-        """Do it, with all files of wandb in the run's folder; if W&B fails, say so once and let go of it."""
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """Do it; if W&B fails, say so once and let go of it."""
+        failed = self._attempt(act)
+        if failed:
+            self.run = None
+            self._say(failed, WITHOUT)
+
+    def _say(self, failed: str, then: str) -> None:
+        self.echo(f"W&B fails ({failed}): {then}. All results are in {self.folder}.")
+
+    def _attempt(self, act: Callable[[], None]) -> str:
+        """Do it with all files of wandb in the run's folder; returns what W&B failed with, "" if it did not."""
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else an offline run sends telemetry at exit
         import wandb  # takes most of a second, so only here
 
@@ -238,11 +259,11 @@ class Mirror:
         os.environ.update(home)
         try:
             act()
-        except (wandb.Error, OSError) as error:
-            reason = (str(error).splitlines() or [""])[0]
-            what = f"W&B fails ({type(error).__name__}: {reason})"
-            self.echo(f"{what}: {then}. All results are in {self.folder}.")
-            self.run = None
+            return ""
+        except Exception as error:  # its own, pydantic's over a setting, asyncio's over its helper: none may end a run
+            if not isinstance(error, wandb.Error):
+                _forget_helper()
+            return _reason(error)
         finally:
             for name, value in before.items():
                 if value is None:
@@ -306,6 +327,8 @@ class Mirror:
         file = self.folder / row[column] if row.get(column) else None
         if file is None or not file.is_file() or not (self.log_photos or self._may_leave(row)):
             return None
+        if not store.inside(self.folder, row[column]):
+            raise ValueError(f"{row[column]} lies outside of {self.folder}, and is not copied")
         return wandb.Image(str(file), caption=caption)
 
     def _may_leave(self, row: Row) -> bool:
@@ -322,19 +345,32 @@ class Mirror:
         self.run = None
 
 
+def _reason(error: Exception) -> str:
+    """What failed, in one line."""
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said[:200]}" if said else type(error).__name__
+
+
+def _forget_helper() -> None:
+    """Let go of wandb's helper process, which may be dead: the next mirror starts another one."""
+    import wandb
+
+    with suppress(Exception, SystemExit):  # a dead helper's status becomes an exit of this process
+        wandb.teardown()
+
+
 @contextmanager
 def asking(what: str) -> Iterator[Any]:
     """W&B's interface for whoever is logged in. OSError beginning with `what` if nobody is, or if W&B refuses."""
     import wandb
 
-    wandb.setup(wandb.Settings(silent=True))
     try:
+        wandb.setup(wandb.Settings(silent=True))
         if not wandb.login(prompt=False, verify=False):
             raise wandb.errors.UsageError("no account is logged in; `wandb login` does it")
         yield wandb.Api(timeout=3 * PATIENCE)
-    except (wandb.Error, ValueError) as error:  # ValueError is its word for "no such run"
-        reason = (str(error).splitlines() or [""])[0]
-        raise OSError(f"{what} ({type(error).__name__}: {reason})") from error
+    except (wandb.Error, ValueError) as error:  # ValueError is its word for "no such run", and for a bad setting
+        raise OSError(f"{what} ({_reason(error)})") from error
 
 
 def download(path: str, files: Path) -> dict[str, Any]:

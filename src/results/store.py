@@ -12,14 +12,21 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from src import files
+from src import cells, files
 from src.files import locked as locked
 from src.files import make_folder, naming, write_atomic
 from src.sheets import read_sheet
 
 AGAIN = "restore it, or delete its folder and give the command that made it again"
 SETTINGS_KEY = "profusion"  # the PNG text chunk that holds an image's settings as JSON
+LINKS = ("judged", "people")  # of a run of `evaluate`: to the folders of images and of photos
 Row = Mapping[str, Any]
+
+
+def inside(folder: Path, name: str) -> bool:
+    """Whether a row's picture lies in its run's folder, links followed, or in one that `evaluate` linked there."""
+    places = [folder, *(folder / link for link in LINKS if (folder / link).is_symlink())]
+    return any((folder / name).resolve().is_relative_to(place.resolve()) for place in places)
 
 
 def sweep_drafts(folder: Path) -> None:
@@ -91,11 +98,7 @@ def _named(row: Any) -> dict[str, Any]:
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """Write rows as CSV, atomically; columns in the order of their first appearance, missing values blank."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(path, text.getvalue().encode())
+    write_atomic(path, cells.to_text(rows, columns).encode())
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -118,7 +121,7 @@ def read_scores(path: Path) -> list[dict[str, str]]:
     fault = fault or (f"row {ragged[0]} has too many or too few cells" if ragged else "")
     if fault:
         raise ValueError(f"{path} is damaged ({fault}): {AGAIN}")
-    return rows
+    return [cells.unmarked_row(row) for row in rows]
 
 
 def to_picture(image: Any) -> np.ndarray:

@@ -84,16 +84,14 @@ class Study:
 
     def _generate(self, run: Run, name: str, meet: Callable[[int | str], Generate], fresh_noise: int) -> None:
         rows = self._rows()
-        bar = tqdm(total=len(rows), desc=name, unit="image")
-        for person in self.people:
-            own = [row for row in rows if row["person"] == person]
-            missing = [row for row in own if not run.has(row["file"])]
-            bar.update(len(own) - len(missing))
-            if not missing:
-                continue
-            run.save_image(own[0]["photo"], to_picture(self.photo(person)[0].cpu()), {"person": person})
-            self._draw(run, meet(person), missing, fresh_noise, bar)
-        bar.close()
+        with tqdm(total=len(rows), desc=name, unit="image") as bar:
+            for person in self.people:
+                own = [row for row in rows if row["person"] == person]
+                missing = [row for row in own if not run.has(row["file"])]
+                bar.update(len(own) - len(missing))
+                if missing:
+                    run.save_image(own[0]["photo"], to_picture(self.photo(person)[0].cpu()), {"person": person})
+                    self._draw(run, meet(person), missing, fresh_noise, bar)
         write_csv(run.path("images.csv"), rows)
 
     def _draw(self, run: Run, generate: Generate, rows: Rows, fresh_noise: int, bar: Any) -> None:

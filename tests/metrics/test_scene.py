@@ -37,7 +37,31 @@ def test_a_column_may_name_the_input_photo(folders: tuple[Path, Path]) -> None:
     images, photos = folders
     write(images, "0.png,a,S*,0,../photos/a/y.png", "1.png,b,S*,0,../photos/b.png", head=HEAD + ",photo")
     assert read_scene(images, photos).others == {"a": [photos / "a" / "x.png"]}
-    assert read_scene(images, None).others == {}
+
+
+@pytest.mark.parametrize("column", ["file", "photo", "person"])
+@pytest.mark.parametrize("way", ["up", "absolute", "link", "linked folder"])
+def test_a_picture_outside_its_folder_is_refused_by_name(folders: tuple[Path, Path], column: str, way: str) -> None:
+    images, photos = folders
+    secret = images.parent / "elsewhere" / "secret.png"
+    secret.parent.mkdir()
+    Image.new("RGB", (8, 8)).save(secret)
+    home = photos if column == "person" else images
+    name = {"up": "../elsewhere/secret.png", "absolute": str(secret), "link": "there.png"}.get(way, "l/secret.png")
+    (home / "there.png").symlink_to(secret)
+    (home / "l").symlink_to(secret.parent)
+    row = {"file": "0.png", "person": "a", "prompt": "S*", "seed": "0", "photo": ""}
+    row[column] = name.removesuffix(".png") if column == "person" else name
+    write(images, ",".join(row.values()), head=",".join(row))
+    with pytest.raises(ValueError, match="outside the folder") as caught:
+        read_scene(images, photos)
+    assert row[column] in str(caught.value)
+
+
+def test_a_photo_beside_the_images_is_outside_unless_its_folder_is_given(folders: tuple[Path, Path]) -> None:
+    write(folders[0], "0.png,a,S*,0,../photos/a/y.png", "1.png,b,S*,0,1.png", head=HEAD + ",photo")
+    with pytest.raises(ValueError, match="outside the folder"):
+        read_scene(folders[0], None)
 
 
 def test_without_a_judge_of_likeness_no_photo_is_needed(folders: tuple[Path, Path]) -> None:

@@ -1,5 +1,6 @@
 """Text judges: any open_clip backbone, never with random weights."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,11 @@ def test_a_name_without_known_weights_is_refused(tag: str | None) -> None:
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(ValueError, match="no model 'ViT-Z-1'"):
         TextSimilarity(name="x", model="ViT-Z-1", pretrained="openai")
+
+
+def test_a_folder_that_wants_to_run_its_own_code_is_refused(tmp_path):
+    """open_clip would hand the word on to transformers, which imports what lies beside the tokenizer."""
+    text = {"hf_tokenizer_name": "own", "tokenizer_kwargs": {"trust_remote_code": True}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": {"text_cfg": text}}))
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        TextSimilarity(name="own", model=f"local-dir:{tmp_path}")

@@ -129,6 +129,66 @@ def test_wandb_dying_in_the_middle_does_not_stop_the_run(tmp_path):
     assert json.loads((folder(tmp_path) / "summary.json").read_text())["score"] == 0.3
 
 
+SIDES = """
+import os, signal, sys, time
+from pathlib import Path
+from src.results import runs
+
+def kill(now):
+    if now in sys.argv[2:]:
+        children = [pid for task in Path("/proc/self/task").glob("*/children") for pid in task.read_text().split()]
+        (core,) = [pid for pid in children if "wandb-core" in Path(f"/proc/{pid}/cmdline").read_text()]
+        os.kill(int(core), signal.SIGKILL)
+        time.sleep(0.5)
+
+for side in ("full", "no_fusion", "copy"):
+    with runs.open_run(sys.argv[1], side, {"gamma": 0.6}, "d" * 64, logger={"mode": "offline"}) as run:
+        run.log({"loss": 0.5})
+        kill(f"in {side}")
+        run.write_scores([{"file": "0.png", "person": 1, "prompt": "S*", "seed": 0}])
+        run.finish({"score": 0.3})
+    print("SIDE", side)
+    kill(f"after {side}")
+"""
+
+
+def sides(tmp_path: Path, *words: str, **env: str) -> str:
+    """Run SIDES with its home in tmp_path, and return all it says, its end included."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    clean |= {"HOME": str(tmp_path), **env}
+    command = [sys.executable, "-c", SIDES, str(tmp_path / "runs"), *words]
+    done = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, timeout=120)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and said.count("SIDE") == 3 and "Traceback" not in said, said
+    assert len(list((tmp_path / "runs").glob("*/*/summary.json"))) == 3
+    return said
+
+
+def test_after_wandbs_helper_died_the_next_side_is_mirrored_again(tmp_path):
+    assert sides(tmp_path, "in full").count("W&B fails") == 1
+    assert len(list((tmp_path / "runs").glob("*/*/wandb/offline-run-*/*.wandb"))) == 3
+
+
+@pytest.mark.parametrize(("when", "lines"), [("after full", 1), ("after copy", 0), ("in copy", 1)])
+def test_wandbs_helper_may_die_at_any_time(tmp_path, when, lines):
+    assert sides(tmp_path, when).count("W&B fails") == lines
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["WANDB_BASE_URL=not a url", "WANDB_MODE=moon", "WANDB_SILENT=maybe", "WANDB_SERVICE=x", "WANDB_PROJECT=a/b"],
+)
+def test_a_setting_that_wandb_refuses_stops_no_side_and_each_says_so_once(tmp_path, setting):
+    name, _, value = setting.partition("=")
+    said = sides(tmp_path, **{name: value})
+    assert said.count("W&B fails") == said.count("goes on without it") == 3
+
+
+def test_a_refused_setting_is_said_once_even_online(tmp_path):
+    said = go(tmp_path, "online", WANDB_BASE_URL="not a url", WANDB_API_KEY="a" * 40)
+    assert said.count("W&B fails") == 1 and "goes on without it" in said
+
+
 def test_an_unknown_mode_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"logger.mode \(onlin\) must be one of offline, online, disabled"):
         Mirror(tmp_path, {}, mode="onlin")

@@ -142,6 +142,18 @@ def test_a_table_cannot_write_outside_its_folder(public, tmp_path):
     assert not (tmp_path / "escaped.png").exists()
 
 
+def test_a_table_cannot_take_pictures_from_elsewhere(public, tmp_path):
+    files = table_files(public["full"], tmp_path / "files")
+    table = files / "scores.table.json"
+    (tmp_path / "secret.png").write_bytes(b"")
+    content = json.loads(table.read_text())
+    content["data"][0][content["columns"].index("picture")]["path"] = "../secret.png"
+    table.write_text(json.dumps(content))
+    about = {"kind": "full", "digest": "d", "started": "", "tags": [], "config": {}, "summary": {}}
+    with pytest.raises(ValueError, match=r"outside its folder: \.\./secret\.png"):
+        unpack(tmp_path / "a" / "b", files, about)
+
+
 def test_a_mistyped_folder_is_not_asked_of_wandb(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()

@@ -46,7 +46,9 @@ function fieldset(entry, question) {
   return field;
 }
 
-const quoted = (text) => `"${String(text).replaceAll('"', '""')}"`;
+/* what a spreadsheet would run as a formula is marked, as in src/cells.py, which reads it back */
+const marked = (text) => /^'*(\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])/.test(text) && (!text.trim() || isNaN(text)) ? `'${text}` : text;
+const quoted = (text) => `"${marked(String(text)).replaceAll('"', '""')}"`;
 function csv() {
   const rows = data.entries.flatMap((entry) => data.questions.map((question) =>
     [data.kit, data.sheet, state.rater, entry.item, question.name, state.answers[key(entry, question)]]));
