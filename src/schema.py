@@ -102,7 +102,7 @@ SAMPLER = {
     "opening_share": SHARE,
 }
 PATHS = TEXT | listed(TEXT, 1)
-STAGES = ("unpack", "vae", "base", "vision", "export", "judges", "promptnet", "gates", "all")
+STAGES = ("unpack", "vae", "pictures", "base", "vision", "export", "judges", "promptnet", "gates", "look", "all")
 
 # the first line that fits holds; "command:setting" is a line for one command alone
 SETTINGS: dict[str, Kind] = {

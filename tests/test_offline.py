@@ -61,9 +61,9 @@ def test_studies_and_what_is_made_of_them(run, tmp_path):
     run("src.human_eval", "make", *sides, "checks=1")
     (kit,) = (runs / "human_eval").iterdir()
     key = read_csv(kit / "key.csv")
-    lines = [f"{row['kit']},{row['sheet']},ann,{row['item']},text,left" for row in key]
+    lines = [f"{row['kit']},{row['sheet']},ann {row['sheet']},{row['item']},text,left" for row in key]
     (tmp_path / "ratings.csv").write_text("\n".join(["kit,sheet,rater,item,question,answer", *lines]))
-    run("src.human_eval", "score", tmp_path / "ratings.csv", f"kit={kit}")
+    run("src.human_eval", "score", tmp_path / "ratings.csv", f"kit={kit}", "pass_rate=0", "at_least=1")
     run("src.dashboard", "project=demo", "entity=me")
 
 
