@@ -100,7 +100,10 @@ SAMPLER = {
     "separate": ROWS,
     "opening": ROWS,
     "opening_share": SHARE,
+    "batch": COUNT | NULL,
 }
+# where settings of a sampler stand
+SAMPLERS = ("sampler", "preview", "embedded.sampler", "bench_gpu:samplers.*", "build_tiny_world:samplers.*")
 PATHS = TEXT | listed(TEXT, 1)
 STAGES = ("unpack", "vae", "pictures", "base", "vision", "export", "judges", "promptnet", "gates", "look", "all")
 
@@ -108,13 +111,52 @@ STAGES = ("unpack", "vae", "pictures", "base", "vision", "export", "judges", "pr
 SETTINGS: dict[str, Kind] = {
     "*_target_": TEXT,
     "*_partial_": FLAG,
+    **{f"{place}.{name}": kind for place in SAMPLERS for name, kind in SAMPLER.items()},
     "bench_judge:images": COUNT,
     "bench_train:cache": FLAG,
     "bench_train:steps": COUNT,
     "build_tiny_world:steps": GROUP,
+    "build_tiny_world:minutes": number(0, above=True) | NULL,
+    "build_tiny_world:unpack": listed(choice("vae", "vision", "base")),
+    "build_tiny_world:pictures": GROUP,
+    "build_tiny_world:pictures.*": COUNT,
+    "build_tiny_world:check_names": FLAG,
+    "build_tiny_world:photos": COUNT,
+    "build_tiny_world:batch": GROUP,
+    "build_tiny_world:batch.*": COUNT,
+    "build_tiny_world:lr": GROUP,
+    "build_tiny_world:lr.*": POSITIVE,
+    "build_tiny_world:mirror": choice("offline", "online", "disabled"),
+    "build_tiny_world:looked_at": COUNT,
+    "build_tiny_world:samplers*": GROUP,
+    "bench_gpu:samplers*": GROUP,
+    "bench_gpu:only": listed(choice("same", "pretrain", "finetune", "sample")),
+    "bench_gpu:limit_s": POSITIVE,
+    "bench_gpu:seconds": GROUP,
+    "bench_gpu:seconds.*": POSITIVE,
+    "bench_gpu:photos": COUNT,
+    "bench_gpu:steps": COUNT,
+    "bench_gpu:batches": listed(COUNT, 1),
+    "bench_gpu:pretrain": GROUP,
+    "bench_gpu:pretrain.steps": COUNT,
+    "bench_gpu:pretrain.*": ANY,
+    "bench_gpu:embedded.finetune.steps": COUNT,
+    "bench_gpu:embedded.finetune.batch": COUNT,
+    "bench_gpu:embedded.finetune.lr": POSITIVE,
+    "bench_gpu:embedded.seeds": listed(whole(0), 1),
+    "bench_gpu:embedded.photo": TEXT,
+    "bench_gpu:embedded.prompt": TEXT,
+    "bench_gpu:embedded.generic": TEXT,
     "personalise:people": listed(whole(0)) | NULL,
     "personalise:prompts": PATHS,
-    **{f"{place}.{name}": kind for place in ("sampler", "preview") for name, kind in SAMPLER.items()},
+    # where networks run, and how
+    "device": TEXT,
+    "tf32": FLAG,
+    "compile": FLAG,
+    "offload": FLAG,
+    "trainer.accelerator": TEXT,
+    "trainer.minutes": number(0, above=True) | NULL,
+    "method.finetune.gradient_checkpointing": FLAG,
     # how much of what
     "people": COUNT,
     "prompts": COUNT,
@@ -238,6 +280,7 @@ SETTINGS: dict[str, Kind] = {
     "base.dtype": choice("float32", "float16", "bfloat16", "float64"),
     "base.seed": SEED,
     "base.pad_token": TEXT,
+    "bench_gpu:embedded*": ANY,  # the embedded world's own parts
     "base.*": ANY,  # the architecture of one with random weights, in the words of its libraries
     "promptnet": GROUP,
     "promptnet.folder": TEXT,
@@ -286,7 +329,6 @@ SETTINGS: dict[str, Kind] = {
     "trainer.ema": number(0, 1, below=True) | NULL,
     "trainer.gradient_clip": NOT_NEGATIVE | NULL,
     "trainer.precision": choice("32-true", "bf16-mixed", "64-true"),
-    "trainer.accelerator": choice("auto", "cpu", "gpu", "cuda", "mps"),
     "trainer.*": COUNT,
     # studies: which settings they change is looked up by name (see `_changes`)
     "ablation": GROUP,
