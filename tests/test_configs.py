@@ -13,7 +13,7 @@ from src.methods.profusion import ProFusion
 from src.models.promptnet import PromptNet
 
 CONF = Path(__file__).parents[1] / "conf"
-ROOTS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "quiet")
+ROOTS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem not in ("quiet", "compute"))
 CLAIMS = sorted(path.stem for path in CONF.glob("claim/*.yaml"))
 GROUPS = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml") if path.parent.name != "claim")
 HOME = {
