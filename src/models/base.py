@@ -78,8 +78,8 @@ class TextToImage(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the U-Net is, and what it is given must be."""
-        return self.unet.device
+        """Where U-Net and text encoder are, and what they are given must be; other parts may be offloaded."""
+        return next(self.text_encoder.parameters()).device
 
     def offload(self) -> None:
         """From here on autoencoder and image encoder are on the CPU, but while they are asked."""
