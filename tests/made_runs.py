@@ -85,12 +85,12 @@ def make_runs(
     folders = {}
     for name in names:
 
-        def meet(person: int | str, name: str = name) -> Callable[[str, Sequence[int]], Tensor]:
+        def meet(person: int | str, name: str = name) -> Callable[[Sequence[str], Sequence[int]], Tensor]:
             wear = {"full": 0.03, "no_fusion": 0.12, "no_refinement": 0.2}.get(name, 0.0)
             if name == "copy":
-                return lambda prompt, numbers: photo(person).expand(len(numbers), -1, -1, -1)
-            return lambda prompt, numbers: torch.stack(
-                [drawing(int(person), prompt, n % 997, wear=wear) for n in numbers]
+                return lambda prompts, numbers: photo(person).expand(len(numbers), -1, -1, -1)
+            return lambda prompts, numbers: torch.stack(
+                [drawing(int(person), prompt, n % 997, wear=wear) for prompt, n in zip(prompts, numbers, strict=True)]
             )
 
         made = study(root, people=people, seeds=seeds, score=scorer(name), logger=logger)

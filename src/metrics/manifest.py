@@ -128,6 +128,7 @@ def _outside(
     given = [images, *([photos] if photos else [])]
     found = [row["file"] for row in rows if row["file"] and not _within([images], images / row["file"])]
     found += [row["photo"] for row in rows if row.get("photo") and not _within(given, images / row["photo"])]
+    found += [person for person in known if person and Path(person).name != person]  # "../anna", "/photos/anna"
     for person, files in known.items():
         found += [f"{person} ({file})" for file in files if not _within(given[1:], file)]
     return list(dict.fromkeys(found))

@@ -14,7 +14,7 @@ from src.metrics.text_similarity import TextSimilarity
 from src.tiny_world import identity_judges, judges, names, presence_judge, text_judges
 from src.tiny_world.corruption import corrupt
 from src.tiny_world.pictures import scene_for
-from src.tiny_world.training import averaged
+from src.tiny_world.training import Budget, averaged
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -133,8 +133,8 @@ def little_data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", text_judges.VISION)
 def test_a_text_judge_trains_resumes_and_is_exported(name: str, tmp_path: Path, little_data: None) -> None:
-    text_judges.train_text_judge(tmp_path, name, steps=1)
-    run = text_judges.train_text_judge(tmp_path, name, steps=2)
+    text_judges.train_text_judge(tmp_path, name, budget=Budget(1), device=torch.device("cpu"))
+    run = text_judges.train_text_judge(tmp_path, name, budget=Budget(2), device=torch.device("cpu"))
     assert run["steps"] == 2 and 0.5e6 < run["parameters"] < 2e6
     text_judges.export_text_judge(tmp_path, name, tmp_path / name)
     judge = TextSimilarity(name=name, model=f"local-dir:{tmp_path / name}")
@@ -146,9 +146,9 @@ def test_a_text_judge_trains_resumes_and_is_exported(name: str, tmp_path: Path, 
 
 
 def test_recognisers_and_the_presence_net_train_and_are_exported(tmp_path: Path, little_data: None) -> None:
-    presence_judge.train_presence_judge(tmp_path, steps=1)
+    presence_judge.train_presence_judge(tmp_path, budget=Budget(1), device=torch.device("cpu"))
     for name in identity_judges.NETS:
-        run = identity_judges.train_identity_judge(tmp_path, name, steps=1)
+        run = identity_judges.train_identity_judge(tmp_path, name, budget=Budget(1), device=torch.device("cpu"))
         assert run["parameters"] < 1e6
         identity_judges.export_identity_judge(tmp_path, name, tmp_path / f"{name}.onnx")
         net = identity_judges.new_recogniser(name)
