@@ -134,6 +134,10 @@ class Bench:
         here, there = self.world(torch.device("cpu")), self.world(self.device)
         expected = same.trajectory(here, seeds)
         yield near("Fusion Sampling", same.apart(same.trajectory(there, seeds), expected))
+        if self.device.type == "cuda":
+            replayed = self.world(self.device)
+            replayed.base.recorded = True
+            yield near("Fusion Sampling, calls recorded", same.apart(same.trajectory(replayed, seeds), expected))
         (own, change), (other, found) = same.learned(here, finetune), same.learned(there, finetune)
         yield far("change learned in fine-tuning", (found - change).norm() / change.norm())
         paths = [same.trajectory(same.of(world, tuned), seeds) for world, tuned in ((there, other), (here, own))]

@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from src.devices import begun, moved
+from src.devices import begun, handed_on, moved
 from src.entry import PACKAGE, build, command, compose, count
 from src.methods.profusion import Personal
 from src.prepare_data import encode
@@ -32,6 +32,8 @@ COMMAND = "python -m src.build_tiny_world"
 def main(cfg: DictConfig) -> None:
     cache = Path(cfg.cache).expanduser()
     device = begun(cfg)
+    if cfg.preflight_only:  # the stages draw and make all that they need themselves
+        return
     makers: dict[str, Callable[[], dict[str, Any]]] = {
         "unpack": lambda: go_on_from_shipped(cache, cfg.unpack),
         "vae": lambda: {"vae": vae_training.train_vae(cache, budget=budget(cfg, "vae"), device=device)},
@@ -135,7 +137,6 @@ def train_promptnet(cache: Path, cfg: DictConfig, device: torch.device) -> dict[
     steps, batch = cfg.steps.promptnet, cfg.batch.promptnet
     changes = {
         "runs": cfg.runs,
-        "device": cfg.device,
         "logger": cfg.mirror,
         "data": "tiny_latents",
         "data.train.folder": folder,
@@ -148,9 +149,9 @@ def train_promptnet(cache: Path, cfg: DictConfig, device: torch.device) -> dict[
         "trainer.validate_every": max(1, steps // 10),
         "trainer.ema": 0.999,
     }
-    experiment = compose(
-        "train", ["+experiment=tiny_pretrain", *(f"{name}={value}" for name, value in changes.items())]
-    )
+    handed = handed_on(cfg, ("device", "tf32"))
+    overrides = [*handed, *(f"{name}={value}" for name, value in changes.items())]
+    experiment = compose("train", ["+experiment=tiny_pretrain", *overrides])
     run = trained_promptnet(experiment)
     export.export_promptnet(run.path("promptnet"), WEIGHTS / "promptnet")
     summary = run.summary()
