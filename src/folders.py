@@ -138,3 +138,8 @@ def as_written(path: Path) -> Path:
 
 def _by_name(path: Path) -> str:
     return plain_name(path.name)
+
+
+def within(folder: Path, file: Path) -> bool:
+    """Whether a file lies below a folder, links followed; a link to itself lies where it lies."""
+    return Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder))

@@ -67,7 +67,7 @@ def test_a_part_that_fails_loses_neither_the_others_nor_what_was_there(typed, tm
     assert typed(bench_gpu, *words, "only=[finetune]")[0] == 0
     assert typed(bench_gpu, *words, "only=[same]")[0] == 0
     parts = read(tmp_path)["parts"]
-    assert parts["same"]["failure"].startswith("FileNotFoundError: photo nobody.png")
+    assert parts["same"]["failure"].startswith("FileNotFoundError: picture nobody.png")
     assert parts["finetune"]["failure"] == ""
     assert "Not all of it: FileNotFoundError" in (tmp_path / "gpu.md").read_text()
 
@@ -82,7 +82,9 @@ def test_a_part_ends_with_its_time(typed, tmp_path):
 def test_the_page_is_written_from_what_was_kept(typed, tmp_path):
     assert typed(bench_gpu, f"out={tmp_path}", "only=[]")[0] == 0
     assert "not measured yet" in (tmp_path / "gpu.md").read_text()
-    assert typed(bench_gpu, f"out={tmp_path}", "only=[moon]")[2].startswith("error: only (moon) must be some of same,")
+    assert typed(bench_gpu, f"out={tmp_path}", "only=[moon]")[2].startswith(
+        "error: only (['moon']) must be a list of one of same"
+    )
     stored = Path(__file__).parents[1] / "experiments" / "speed"
     assert (stored / "gpu.md").read_text() == page(read(stored), picture=(stored / "gpu.png").exists())
 

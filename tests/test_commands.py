@@ -65,7 +65,7 @@ def test_what_was_taken_away_from_a_complete_run_is_named_not_printed(run, tmp_p
     next((tmp_path / "runs" / "ablate").glob(f"*/{name}")).unlink()
     status, printed, complaint = run(ablate, *tiny)
     assert status == 1
-    assert f"lacks {name}: delete the folder" in complaint and f"/{name}" not in printed
+    assert f"/{name} is missing: " in complaint and f"/{name}" not in printed
 
 
 def test_a_sampler_with_an_opening_runs_between_the_same_anchors(run):

@@ -140,4 +140,4 @@ def test_what_was_taken_away_from_a_comparison_is_named(typed, made, tmp_path, n
     next((tmp_path / "runs" / "compare").glob(f"*/{name}")).unlink()
     status, printed, complaint = typed(compare, *runs)
     assert status == 1
-    assert f"lacks {name}: delete the folder" in complaint and f"/{name}" not in printed
+    assert f"/{name} is missing: " in complaint and f"/{name}" not in printed

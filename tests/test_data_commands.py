@@ -166,7 +166,7 @@ def test_a_person_is_exported_for_stock_diffusers(run, learned, tmp_path):
 def test_an_export_that_cannot_be_is_named_and_writes_nothing(run, learned, tmp_path):
     folder, _, names = learned
     cases = [
-        ([f"run={folder}", *names, "timestep=1000"], ["timestep (1000)", "[0, 999]"]),
+        ([f"run={folder}", *names, "timestep=1000"], ["timestep (1000)", "0 to 999"]),
         ([f"run={folder}", *names, "base.dtype=bfloat16"], ["was learned with another base"]),
         (["run=nowhere", *names], ["nowhere has no config.json", "personalise"]),
         ([*names], ["run is not given"]),

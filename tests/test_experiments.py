@@ -26,6 +26,7 @@ def test_a_page_states_the_stored_verdict(name):
 
 def test_the_readme_states_the_stored_verdicts():
     said = dict(re.findall(r"\(experiments/(\w+)/README\.md\)[^|]*\| ([a-z ]+) \|", (ROOT / "README.md").read_text()))
+    said = {name: verdict for name, verdict in said.items() if name in CLAIMS}
     stored = {name: read_result(EXPERIMENTS / name / "full.json") for name in CLAIMS}
     assert said == {name: result.verdict for name, result in stored.items() if result}
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from src import personalise, train
-from src.entry import CONF, settings
+from src.entry import CONF, INDIFFERENT, settings
 from src.judging import weight_digests
 from src.studies import Composed, changed, weights_of
 
@@ -28,7 +28,7 @@ def composed(name: str, *overrides: str) -> DictConfig:
 
 def leaves(cfg: DictConfig, *left_out: str) -> list[str]:
     """The settings that hold a value (or a list), but those at or below the left-out ones."""
-    names = settings(cfg)
+    names = [name for name in settings(cfg) if name.rpartition(".")[2] not in INDIFFERENT]
     below = tuple(f"{name}." for name in left_out)
     return [
         name

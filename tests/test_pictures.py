@@ -79,7 +79,7 @@ def shown_to_raters(path):
     row = {"person": "a", "prompt": "S*", "seed": "0", "file": path.name, "photo": path.name}
     sides = [Side(name, name, path.parent, [row], {}, {}) for name in ("one", "other")]
     kit = make_kit(sides, raters=1, items=None, per_sheet=1, checks=1, seed=0)
-    entry = next(entry for entry in kit.sheets["001"] if not entry.expected)
+    entry = next(entry for entry in kit.sheets["s001"] if not entry.expected)
     return np.asarray(kit.pictures[entry.photo])
 
 

@@ -127,9 +127,8 @@ class Finetune:
         if finite.is_meta or bool(finite.all()):  # meta tensors hold no numbers
             return
         step = int((~finite).nonzero()[0, 0])
-        what = f"loss of fine-tuning is not finite at step {step + 1}"
-        if step >= self.steps:
-            what = f"result of fine-tuning is not finite after step {self.steps}"
+        what = "result" if step >= self.steps else "loss"
+        what += f" of fine-tuning is not finite at step {min(step + 1, self.steps)}"
         raise ValueError(f"the {what}: nothing of it is kept; lower method.finetune.lr ({self.lr:g})")
 
 

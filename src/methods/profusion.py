@@ -108,7 +108,7 @@ class Personal:
         self.shares = [1 / len(photos)] * len(photos) if shares is None else list(shares)
         check_shares(shares, len(photos))
         self.noise = PersonalNoise(self.base, promptnet, photos, generic=sampler.generic)
-        self._finite: list[Tensor] = []  # of each call of the noise, whether what it predicted is
+        self._finite: list[tuple[Tensor, Tensor]] = []  # of each call of the noise: t, and whether it is
 
     @property
     def unet_evaluations(self) -> int:
@@ -145,18 +145,18 @@ class Personal:
     def _watched_noise(self, x: Tensor, t: Tensor, conditions: Sequence[Any]) -> Sequence[Tensor]:
         """The noise prediction; whether it is finite is noted down where it was computed, and nobody waits for it."""
         predicted = self.noise(x, t, conditions)
-        self._finite.append(torch.stack([eps.isfinite().all() for eps in predicted]).all())
+        self._finite.append((t, torch.stack([eps.isfinite().all() for eps in predicted]).all()))
         return predicted
 
     def _check_finite(self, prompts: Sequence[str]) -> None:
         """ValueError where a noise prediction was not finite: nothing could come of it."""
-        finite = torch.stack(self._finite)
+        finite = torch.stack([each for _, each in self._finite])
         if finite.is_meta or bool(finite.all()):  # meta tensors hold no numbers
             return
-        call = int((~finite).nonzero()[0, 0])
+        t = int(self._finite[int((~finite).nonzero()[0, 0])][0])
         raise ValueError(
-            f'the noise that is predicted for "{prompts[0]}" is not finite at call {call + 1} of {len(finite)} of the '
-            f"U-Net: nothing is drawn; lower sampler.guidance ({dict(self.sampler.guidance)}), or method.finetune.lr "
+            f'the noise that is predicted for "{prompts[0]}" is not finite at timestep {t}: nothing is '
+            f"drawn; lower sampler.guidance ({dict(self.sampler.guidance)}), or method.finetune.lr "
             "and learn again"
         )
 

@@ -9,7 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from src.folders import SUFFIXES, Echo, as_written, pictures_below, pictures_in, pictures_of, plain_name, tell_left_out
+from src.folders import (
+    SUFFIXES,
+    Echo,
+    as_written,
+    pictures_below,
+    pictures_in,
+    pictures_of,
+    plain_name,
+    tell_left_out,
+    within,
+)
 from src.metrics.score import PLACEHOLDER, Scene
 from src.sheets import read_sheet
 
@@ -126,17 +136,16 @@ def _outside(
 ) -> list[str]:
     """What rows name outside their folder: it could be anybody's, and would be copied wherever results go."""
     given = [images, *([photos] if photos else [])]
-    found = [row["file"] for row in rows if row["file"] and not _within([images], images / row["file"])]
-    found += [row["photo"] for row in rows if row.get("photo") and not _within(given, images / row["photo"])]
+    found = [row["file"] for row in rows if row["file"] and not within(images, images / row["file"])]
+    found += [
+        row["photo"]
+        for row in rows
+        if row.get("photo") and not any(within(home, images / row["photo"]) for home in given)
+    ]
     found += [person for person in known if person and Path(person).name != person]  # "../anna", "/photos/anna"
     for person, files in known.items():
-        found += [f"{person} ({file})" for file in files if not _within(given[1:], file)]
+        found += [f"{person} ({file})" for file in files if not any(within(home, file) for home in given[1:])]
     return list(dict.fromkeys(found))
-
-
-def _within(folders: Sequence[Path], file: Path) -> bool:
-    """Whether a file lies below one of the folders, links followed."""
-    return any(file.resolve().is_relative_to(folder.resolve()) for folder in folders)
 
 
 def _input(images: Path, row: dict[str, Any], known: dict[str, list[Path]]) -> Path | None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from src.folders import within
 from src.results import listing, store
 from src.results.runs import TABLE, download
 
@@ -59,7 +60,7 @@ def _placed(files: Path, media: Mapping[str, str] | None, folder: Path, name: st
     if media is None:
         return ""
     for place, named in ((folder, name), (files, media["path"])):
-        if not (place / named).resolve().is_relative_to(place.resolve()):
+        if not within(place, place / named):
             raise ValueError(f"the W&B run of {folder.name} names a file outside its folder: {named}")
     store.make_folder(target.parent)
     shutil.copyfile(files / media["path"], target)

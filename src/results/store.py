@@ -15,6 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from src import cells, files
 from src.files import locked as locked
 from src.files import make_folder, naming, write_atomic
+from src.folders import within
 from src.sheets import read_sheet
 
 AGAIN = "restore it, or delete its folder and give the command that made it again"
@@ -26,7 +27,7 @@ Row = Mapping[str, Any]
 def inside(folder: Path, name: str) -> bool:
     """Whether a row's picture lies in its run's folder, links followed, or in one that `evaluate` linked there."""
     places = [folder, *(folder / link for link in LINKS if (folder / link).is_symlink())]
-    return any((folder / name).resolve().is_relative_to(place.resolve()) for place in places)
+    return any(within(place, folder / name) for place in places)
 
 
 def sweep_drafts(folder: Path) -> None:
