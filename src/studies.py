@@ -198,6 +198,7 @@ class Composed:
     def _side(self, study: Study, cfg: DictConfig) -> tuple[dict[str, Any], Study]:
         """What one side adds to the study: its configuration, and the files that its augmentation reads."""
         config = {name: deciding(plain(cfg[name]), name) for name in ("method", "sampler", "augmentation")}
+        config |= {"tf32": True} if cfg.tf32 else {}
         return config, replace(study, weights={**study.weights, **weights_of(cfg, "augmentation")})
 
     def _variants(self, cfg: DictConfig) -> Callable[[int | str, Tensor], Tensor] | None:

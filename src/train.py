@@ -72,6 +72,7 @@ def key_of(cfg: DictConfig) -> str:
     trainer = ("steps", "gradient_clip", "precision", "ema", "validation_batches")
     own["trainer"] = {name: cfg.trainer[name] for name in trainer}
     own["trainer"] |= {"minutes": cfg.trainer.minutes} if cfg.trainer.minutes else {}
+    own |= {"tf32": True} if cfg.tf32 else {}
     return digest(own, weights=weights_of(cfg, "base", "promptnet"), code=code_digest(PACKAGE, LEARNING))
 
 

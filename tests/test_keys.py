@@ -28,7 +28,7 @@ def composed(name: str, *overrides: str) -> DictConfig:
 
 def leaves(cfg: DictConfig, *left_out: str) -> list[str]:
     """The settings that hold a value (or a list), but those at or below the left-out ones."""
-    names = [name for name in settings(cfg) if name.rpartition(".")[2] not in INDIFFERENT]
+    names = [name for name in settings(cfg) if name.rpartition(".")[2] not in INDIFFERENT and name != "sampler.batch"]
     below = tuple(f"{name}." for name in left_out)
     return [
         name
