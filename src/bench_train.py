@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from src.devices import begun, device_of
+from src.devices import begun, device_of, laid_out, moved
 from src.entry import build, command, count
 from src.learning.pretrain import encode_photos
 from src.learning.speed import measure
@@ -25,9 +25,8 @@ def main(cfg: DictConfig) -> None:
 
 def measured(cfg: DictConfig) -> dict[str, Any]:
     """The numbers of a training step of this configuration on one device."""
-    base, data = build(cfg.base), build(cfg.data)
     device = device_of(cfg.trainer.accelerator)
-    base.to(device)
+    base, data = moved(build(cfg.base), device), build(cfg.data)
     items = [data.train[index] for index in range(min(cfg.data.batch, cfg.data.total_batch, len(data.train)))]
     if cfg.cache and "image" in items[0]:
         encoded = encode_photos(base, torch.stack([item["image"] for item in items]).to(device))
@@ -39,7 +38,7 @@ def measured(cfg: DictConfig) -> dict[str, Any]:
             vision_width=base.image_encoder.config.hidden_size,
             text_width=base.text_encoder.config.hidden_size,
         )
-        return build(cfg.learning)(base=base, promptnet=promptnet)
+        return build(cfg.learning)(base=base, promptnet=laid_out(promptnet, device))
 
     return measure(
         module,

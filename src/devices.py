@@ -1,5 +1,6 @@
 """Which device computes, decided once for a run: what there is, its precision, its memory. No function below asks."""
 
+import gc
 import os
 import resource
 import shutil
@@ -13,8 +14,16 @@ from omegaconf import DictConfig
 
 GIB = 2**30
 KINDS = "auto, cpu, cuda, cuda:N or mps"
-# how allocators of the CPU and of Apple's GPUs say that there is no more; CUDA has an error of its own
-EXHAUSTED = ("can't allocate memory", "MPS backend out of memory", "not enough memory")
+# how allocators of the CPU and of Apple's GPUs say that there is no more, and CUDA's driver and libraries, which ask
+# for memory of their own
+EXHAUSTED = (
+    "can't allocate memory",
+    "MPS backend out of memory",
+    "not enough memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 
 def begun(cfg: DictConfig) -> torch.device:
@@ -66,15 +75,15 @@ def _cuda_index(name: str, number: str) -> int:
     return int(number) if number else torch.cuda.current_device()
 
 
-def check_dtype(device: torch.device, name: str, setting: str = "base.dtype") -> None:
-    """ValueError for a precision that the device does not compute in."""
+def check_dtype(device: torch.device, name: str, setting: str = "base.dtype", instead: str = "") -> None:
+    """ValueError for a precision that the device does not compute in; instead: what to set, "": another dtype."""
     lacks = (device.type == "mps" and name == "float64") or (
         device.type == "cuda"
         and name == "bfloat16"
         and not torch.cuda.is_bf16_supported(including_emulation=False)  # of the current device
     )
     if lacks:
-        instead = "float32" if device.type == "mps" else "float16"
+        instead = instead or ("float32" if device.type == "mps" else "float16")
         raise ValueError(f"{setting} ({name}): {described(device)} does not compute in it; set {setting}={instead}")
 
 
@@ -117,21 +126,25 @@ def peak_memory(device: torch.device) -> int:
 
 
 def let_go(device: torch.device) -> None:
-    """Hand freed memory of a GPU back, for whoever comes next."""
+    """Hand freed memory of a GPU back, for whoever comes next; of compiled networks, too, which hold themselves."""
     if device.type == "cuda":
+        gc.collect()
         torch.cuda.empty_cache()
+
+
+def laid_out(net: Any, device: torch.device) -> Any:
+    """A network, wherever it is, as it is to be on the device: on a GPU convolutions are faster with channels last."""
+    return net.to(memory_format=torch.channels_last) if device.type == "cuda" else net
 
 
 def moved(value: Any, device: torch.device, offload: bool = False) -> Any:
     """A tensor or network on the device: the one way by which what was built gets there.
 
-    Convolutional networks on a GPU keep their channels last. offload: parts of a base that are asked now and then
-    stay on the CPU.
+    offload: parts of a base that are asked now and then stay on the CPU.
     """
     if isinstance(value, torch.Tensor):
         return value.to(device)
-    channels_last = {"memory_format": torch.channels_last} if device.type == "cuda" else {}
-    value.to(device, **channels_last)
+    laid_out(value, device).to(device)
     if offload and hasattr(value, "offload"):
         value.offload()
     return value

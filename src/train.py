@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from src import preflight
 from src.data.latents import LatentCache
-from src.devices import begun, described, device_of, set_tf32
+from src.devices import begun, check_dtype, described, device_of, laid_out, memory_for, set_tf32
 from src.entry import PACKAGE, build, command, deciding, plain, portable
 from src.folders import sizes_digest
 from src.learning.trainer import is_follower
@@ -21,6 +21,10 @@ from src.results.grids import image_grid
 from src.results.runs import Run, open_run, run_folder
 from src.results.store import save_png, to_picture
 from src.studies import LEARNING, check_logger, weights_of
+
+# what to do about memory; neither changes what is learned
+TO_TRAIN = "set learning.gradient_checkpointing=true, or a lower data.batch"
+COMPUTED = {"bf16-mixed": "bfloat16", "64-true": "float64"}  # in what, by trainer.precision
 
 
 @command("train", keeps="every checkpoint is kept in {runs}")
@@ -41,6 +45,8 @@ def trained_promptnet(cfg: DictConfig) -> Run:
     """The finished run of this configuration: stored, continued, or made now."""
     check_logger(cfg)
     preflight.show(cfg)
+    computed = COMPUTED.get(cfg.trainer.precision, "float32")  # an unknown one is refused by the trainer
+    check_dtype(device_of(cfg.trainer.accelerator), computed, "trainer.precision", instead="32-true")
     settings, key = portable(plain(cfg)), key_of(cfg)
     if is_follower():  # the first process of this training holds the run; the others only learn
         run = Run(run_folder(cfg.runs, "train", key))
@@ -78,27 +84,29 @@ def key_of(cfg: DictConfig) -> str:
 
 def pretrain(cfg: DictConfig, run: Run, key: str):
     """(PromptNet, validation), after the last step."""
-    base = build(cfg.base)
+    device = device_of(cfg.trainer.accelerator)  # where the trainer puts both
+    base = laid_out(build(cfg.base), device)
     torch.manual_seed(cfg.seed)
     promptnet = build(cfg.promptnet)(
         base.unet,
         vision_width=base.image_encoder.config.hidden_size,
         text_width=base.text_encoder.config.hidden_size,
     )
-    data = build(cfg.data)
+    promptnet, data = laid_out(promptnet, device), build(cfg.data)
     if isinstance(data.train, LatentCache):
         data.train.check(encoders_digest(base))
-    validation = build(cfg.trainer)(
-        build(cfg.learning)(base=base, promptnet=promptnet, seed=cfg.seed),
-        data,
-        folder=run.folder,
-        experiment=key,
-        log=run.log,
-        show=preview(cfg, run, base, promptnet, data),
-        resume=cfg.resume,
-        seed=cfg.seed,
-        accelerator=str(device_of(cfg.trainer.accelerator)),
-    )
+    with memory_for("pre-training", TO_TRAIN, device):
+        validation = build(cfg.trainer)(
+            build(cfg.learning)(base=base, promptnet=promptnet, seed=cfg.seed),
+            data,
+            folder=run.folder,
+            experiment=key,
+            log=run.log,
+            show=preview(cfg, run, base, promptnet, data),
+            resume=cfg.resume,
+            seed=cfg.seed,
+            accelerator=str(device),
+        )
     return promptnet, validation
 
 

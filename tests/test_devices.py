@@ -44,7 +44,17 @@ def test_a_command_ends_in_one_sentence_without_the_gpu_that_was_asked_for(typed
 def test_a_precision_that_the_device_lacks_is_refused():
     with pytest.raises(ValueError, match=r"base\.dtype \(float64\): mps does not compute in it"):
         devices.check_dtype(torch.device("mps"), "float64")
+    with pytest.raises(ValueError, match=r"trainer\.precision \(float64\): .*; set trainer\.precision=32-true"):
+        devices.check_dtype(torch.device("mps"), "float64", "trainer.precision", instead="32-true")
     devices.check_dtype(torch.device("cpu"), "bfloat16")
+
+
+def test_what_is_to_compute_on_a_gpu_is_laid_out_for_it_before_it_is_there():
+    net = torch.nn.Conv2d(4, 4, 3)
+    for kind, expected in (("cpu", False), ("cuda", True)):
+        weight = devices.laid_out(net, torch.device(kind)).weight
+        assert weight.device.type == "cpu"
+        assert weight.is_contiguous(memory_format=torch.channels_last) is expected
 
 
 def test_a_missing_compiler_is_named(monkeypatch, tmp_path):
@@ -63,6 +73,9 @@ def test_running_out_of_memory_is_told_in_one_sentence():
         torch.empty(2**60, dtype=torch.uint8)
     with pytest.raises(ValueError, match="ran out of memory"), devices.memory_for("x", "y", cpu):
         raise torch.OutOfMemoryError("CUDA out of memory")
+    for said in ("CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"):
+        with pytest.raises(ValueError, match="ran out of memory"), devices.memory_for("x", "y", cpu):
+            raise RuntimeError(said)
     with pytest.raises(RuntimeError, match="something else"), devices.memory_for("x", "y", cpu):
         raise RuntimeError("something else")
 
