@@ -1,6 +1,5 @@
 """What a command needs, each found or missing with its remedy, before any model is loaded."""
 
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from src.data.datamodule import shared_batch
-from src.devices import GIB
+from src.devices import GIB, device_of, memory
 from src.entry import build, plain
 from src.learning.trainer import is_follower
 from src.models.base import dtype_of
@@ -172,6 +171,9 @@ def _devices(cfg: DictConfig) -> Need:
     wanted, here = cfg.trainer.devices, torch.cuda.device_count()
     if not _on_gpu(cfg) and (wanted == 1 or cfg.trainer.accelerator == "cpu"):
         return Need("devices", f"{wanted} process(es) on the CPU")
+    if wanted > 1 and ":" in str(cfg.trainer.accelerator):
+        remedy = "set trainer.devices=1, or device=cuda for the first ones"
+        return Need("devices", f"{wanted} GPUs wanted, and {cfg.trainer.accelerator} alone", remedy)
     fewer = f"trainer.devices={here}" if here else "trainer.accelerator=cpu trainer.devices=1"
     remedy = f"set {fewer} (the total batch stays {cfg.data.total_batch}), or run where there are more"
     return Need("devices", f"{wanted} GPU(s) wanted, {here} here", remedy if here < wanted else "")
@@ -210,11 +212,11 @@ def _count(net: nn.Module) -> int:
 
 def _memory(cfg: DictConfig, fixed: int, total: int) -> Need:
     if _on_gpu(cfg) and torch.cuda.is_available():
-        here = torch.cuda.get_device_properties(0).total_memory
+        here = memory(device_of(cfg.trainer.accelerator))
     elif _on_gpu(cfg):
         return Need("memory", f"about {total / GIB:.1f} GiB a device")
     else:
-        here = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // cfg.trainer.devices
+        here = memory(torch.device("cpu")) // cfg.trainer.devices
     detail = (
         f"about {total / GIB:.1f} GiB a device, of which {fixed / GIB:.1f} whatever the batch; {here / GIB:.1f} here"
     )

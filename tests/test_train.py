@@ -123,6 +123,7 @@ def test_a_preflight_alone_loads_and_writes_nothing(typed, run, tmp_path):
         ({"base.folder_or_hub_id": "sd2-community/nothing"}, ["unet: not here", "`hf download sd2-community/nothing`"]),
         ({"base.folder_or_hub_id": "half"}, ["unet", "half there or damaged", "restore half"]),
         ({"trainer.accelerator": "gpu", "trainer.devices": 64}, ["64 GPU(s) wanted", "trainer.devices="]),
+        ({"trainer.accelerator": "cuda:1", "trainer.devices": 8}, ["8 GPUs wanted, and cuda:1 alone", "device=cuda"]),
         ({"data.total_batch": 5, "trainer.devices": 2}, ["data.total_batch (5)", "2 devices"]),
         ({"trainer.precision": "16-mixed"}, ["trainer.precision (16-mixed)", "bf16-mixed"]),
         ({"data.train.size": 32}, ["32x32 px", "data.train.size=64"]),
