@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from src.devices import begun, handed_on, moved
+from src.devices import begun, handed_on, memory_for, moved
 from src.entry import PACKAGE, build, command, compose, count
 from src.methods.profusion import Personal
 from src.prepare_data import encode
@@ -49,7 +49,8 @@ def main(cfg: DictConfig) -> None:
     if cfg.stage != "all" and cfg.stage not in makers:
         raise ValueError(f"stage ({cfg.stage}) is unknown: it is one of {', '.join(makers)} or all")
     for stage in [name for name in makers if name not in ("unpack", "look")] if cfg.stage == "all" else [cfg.stage]:
-        done = makers[stage]()
+        with memory_for(f"stage {stage}", "set a lower batch.base or batch.promptnet, or device=cpu", device):
+            done = makers[stage]()
         reports = _reports(cache) | {name: {"command": f"{COMMAND} stage={stage}", **r} for name, r in done.items()}
         write_json(cache / "reports.json", reports)
         if stage in ("export", "judges", "promptnet"):

@@ -34,7 +34,8 @@ def decisive(config: DictConfig) -> dict[str, Any]:
     """What of a side's configuration decides its images and scores."""
     own = ("method", "sampler", "augmentation", "base", "promptnet", "judges", "people_set", "prompt_set")
     shown = {name: plain(config.world[name]) for name in ("reference", "oracle", "stranger")}
-    return {**{name: deciding(plain(config[name]), name) for name in own}, "world": shown}
+    rounded = {"tf32": True} if config.tf32 else {}
+    return {**{name: deciding(plain(config[name]), name) for name in own}, "world": shown, **rounded}
 
 
 def pretraining(cfg: DictConfig, own: Sequence[str]) -> dict[str, Any]:

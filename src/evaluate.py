@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.devices import begun, described
+from src.devices import begun, described, memory_for
 from src.entry import PACKAGE, command, count, plain
 from src.judging import Panel, Progress, judge_weights, settings_of, towers
 from src.metrics.judged import Judged, judge_scene
@@ -44,7 +44,7 @@ def main(cfg: DictConfig) -> None:
     photos, manifest = (Path(cfg[name]) if cfg[name] else None for name in ("photos", "manifest"))
     scene = read_scene(Path(cfg.images), photos, manifest, need_photos=panel.needs_photos())
     real = image_files(Path(cfg.real)) if cfg.real else []
-    with Progress() as progress:
+    with memory_for("judging", "set a lower batch, or choose smaller judges", device), Progress() as progress:
         judged = judge_scene(
             scene,
             panel.here,
@@ -57,7 +57,13 @@ def main(cfg: DictConfig) -> None:
         )
     config = {"system": cfg.system, "judges": settings_of(cfg), "faces": plain(cfg.faces), "generic": cfg.generic}
     config |= {name: str(Path(cfg[name]).resolve()) if cfg[name] else None for name in ("images", "photos")}
-    inputs = {"rows": [*scene.rows], "anchors": anchors, "listing": panel.listing, "towers": towers(cfg)}
+    inputs: dict[str, Any] = {
+        "rows": [*scene.rows],
+        "anchors": anchors,
+        "listing": panel.listing,
+        "towers": towers(cfg),
+    }
+    inputs |= {"tf32": True} if cfg.tf32 else {}
     inputs |= {"looked at": judged.contents, **judged.roles(scene, real)}
     key = digest(config | inputs, weights=judge_weights(cfg), code=code_digest(PACKAGE, CODE))
     about = {"logger": plain(cfg.logger), "tags": ["evaluate"], "device": described(device)}

@@ -65,6 +65,7 @@ class Panel:
         if cfg.missing not in POLICIES:
             raise ValueError(f"missing ({cfg.missing}) must be one of {', '.join(POLICIES)}")
         self.nodes, self.device = judge_nodes(cfg), device
+        self.rounded = {"tf32": True} if cfg.get("tf32") else {}
         self.listing: list[dict[str, Any]] = []
         self.here: dict[str, list[Any]] = {kind: [] for kind in KINDS}
         own = towers(cfg)
@@ -126,7 +127,7 @@ class Panel:
         for kind in KINDS:
             for judge in self.here[kind]:
                 settings = plain(self.nodes[kind][judge.name])
-                parts = {"judge": portable(settings), "libraries": found}
+                parts = {"judge": portable(settings), "libraries": found, **self.rounded}
                 key = digest(parts, weights=weight_digests(settings), code=code)
                 folders[judge.name] = root / "embeddings" / key[:16]
         return folders

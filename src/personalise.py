@@ -24,7 +24,7 @@ from src.results.runs import Run, open_run
 from src.results.store import save_png, to_picture, write_csv
 from src.results.study import Generate, Rows, batches
 from src.results.variants import kept_variants
-from src.studies import SIDE, TO_DRAW, TO_LEARN, augmented, base_of, check_logger, look_first, weights_of
+from src.studies import SIDE, TO_DRAW, TO_JUDGE, TO_LEARN, augmented, base_of, check_logger, look_first, weights_of
 
 
 @command("personalise", keeps="a person who was learned is kept in {runs}")
@@ -73,7 +73,8 @@ def main(cfg: DictConfig) -> None:
             base.to("cpu")
             promptnet.to("cpu")
             let_go(device)
-            run.write_scores(judged(cfg, run, rows))
+            with memory_for("judging", TO_JUDGE, device):
+                run.write_scores(judged(cfg, run, rows))
             run.finish({"images": len(rows), "unet_evaluations": evaluations})
     for name in ("images", "scores.csv", "sheet.png"):
         print(f"{name:<11}{run.made(name)}", flush=True)

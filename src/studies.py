@@ -36,11 +36,13 @@ SIDE = (*LEARNING, "metrics", "methods", "studies.py", "judging.py", "results/st
 # what to do about memory
 TO_LEARN = "set method.finetune.gradient_checkpointing=true, offload=true, or a lower method.finetune.batch"
 TO_DRAW = "set a lower sampler.batch, such as 1, or offload=true"
+TO_JUDGE = "choose smaller judges"
 
 
 def base_of(cfg: DictConfig, device: torch.device) -> TextToImage:
     """The text-to-image model on a device, its blocks compiled and its encoders offloaded as the command says."""
-    base: TextToImage = moved(build(cfg.base), device, offload=cfg.offload)
+    with memory_for("loading the base", "set base.dtype=bfloat16 or offload=true", device):
+        base: TextToImage = moved(build(cfg.base), device, offload=cfg.offload)
     base.compiled, base.recorded = bool(cfg.compile), device.type == "cuda"
     return base
 
@@ -139,14 +141,14 @@ class Composed:
         """The rows of folder/images.csv with every judge's score."""
         self.release()
         judges, generic = self.judges, self.cfg.sampler.generic
-        with memory_for(f"judging {folder}", "choose smaller judges", self.device):
+        with memory_for(f"judging {folder}", TO_JUDGE, self.device):
             return score_folder(folder, text=judges["text"], identity=judges["identity"], generic=generic)
 
     def study(self) -> Study:
         """The same people, prompts and seeds for every side."""
         names = ("base", "promptnet", "judges", "people_set", "prompt_set")
         parts = {name: plain(self.cfg[name]) for name in names} | {"generic": self.cfg.sampler.generic}
-        parts |= {name: plain(self.world)[name] for name in ("reference", "oracle", "stranger")}
+        parts |= {name: plain(self.world)[name] for name in ("reference", "oracle", "stranger")} | self._rounded()
         return Study(
             root=Path(self.cfg.runs),
             people=self.people,
@@ -174,6 +176,7 @@ class Composed:
 
         def meet(person: int | str) -> Generate:
             keep = learned / f"{person}.safetensors"
+            let_go(self.device)  # of whoever was drawn before
             with memory_for(f"learning {person}", TO_LEARN, self.device):
                 return self._learned(method(promptnet=self.promptnet, sampler=sampler), person, keep, variants)
 
@@ -198,7 +201,6 @@ class Composed:
     def _side(self, study: Study, cfg: DictConfig) -> tuple[dict[str, Any], Study]:
         """What one side adds to the study: its configuration, and the files that its augmentation reads."""
         config = {name: deciding(plain(cfg[name]), name) for name in ("method", "sampler", "augmentation")}
-        config |= {"tf32": True} if cfg.tf32 else {}
         return config, replace(study, weights={**study.weights, **weights_of(cfg, "augmentation")})
 
     def _variants(self, cfg: DictConfig) -> Callable[[int | str, Tensor], Tensor] | None:
@@ -218,8 +220,13 @@ class Composed:
         return kept
 
     def _photos(self) -> dict[str, Any]:
-        """What decides how reference photos look."""
-        return {"prompts": self.every_prompt, "reference": plain(self.world.reference), "base": plain(self.cfg.base)}
+        """What decides how reference photos look, and what a base makes of them."""
+        parts = {"prompts": self.every_prompt, "reference": plain(self.world.reference), "base": plain(self.cfg.base)}
+        return parts | self._rounded()
+
+    def _rounded(self) -> dict[str, Any]:
+        """Whether a GPU rounds products: all that it computes is another then."""
+        return {"tf32": True} if self.cfg.tf32 else {}
 
     def _learned_key(self, config: Mapping[str, Any], files: Mapping[str, str]) -> str:
         """What decides whether a person who was learned before is known: nothing of the sampler, the judges.

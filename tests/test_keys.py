@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from src import personalise, train
+from src.claim_sides import decisive
 from src.entry import CONF, INDIFFERENT, settings
 from src.judging import weight_digests
 from src.studies import Composed, changed, weights_of
@@ -81,6 +82,13 @@ def test_a_side_of_a_study_knows_every_setting():
         other = with_another(cfg, name, given)
         assert Composed(other).side_key(other) != key, name
     assert Composed(cfg).side_key(cfg, fresh_noise=1) != key
+
+
+def test_rounded_products_decide_every_side_of_a_study_and_of_a_claim():
+    exact, rounded = (composed("ablate", f"tf32={tf32}", "people=2", "prompts=2") for tf32 in ("false", "true"))
+    keys = [Composed(cfg).study().key({"anchor": "oracle_vae"}) for cfg in (exact, rounded)]
+    assert keys[0] != keys[1]
+    assert decisive(exact) != decisive(rounded)
 
 
 def test_a_training_knows_every_setting():
