@@ -1,6 +1,7 @@
 """What each setting may be: one line a setting, read before anything heavy is imported. `*` stands for any letters."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -105,6 +106,10 @@ SAMPLER = {
 # where settings of a sampler stand
 SAMPLERS = ("sampler", "preview", "embedded.sampler", "bench_gpu:samplers.*", "build_tiny_world:samplers.*")
 PATHS = TEXT | listed(TEXT, 1)
+DEVICE = Kind(
+    "auto, cpu, cuda, cuda:N or mps",
+    lambda value: isinstance(value, str) and bool(re.fullmatch(r"auto|cpu|mps|(cuda|gpu)(:\d+)?", value)),
+)
 STAGES = ("unpack", "vae", "pictures", "base", "vision", "export", "judges", "promptnet", "gates", "look", "all")
 
 # the first line that fits holds; "command:setting" is a line for one command alone
@@ -150,11 +155,11 @@ SETTINGS: dict[str, Kind] = {
     "personalise:people": listed(whole(0)) | NULL,
     "personalise:prompts": PATHS,
     # where networks run, and how
-    "device": TEXT,
+    "device": DEVICE,
     "tf32": FLAG,
     "compile": FLAG,
     "offload": FLAG,
-    "trainer.accelerator": TEXT,
+    "trainer.accelerator": DEVICE,
     "trainer.minutes": number(0, above=True) | NULL,
     "method.finetune.gradient_checkpointing": FLAG,
     # how much of what
@@ -393,8 +398,8 @@ def shown(value: Any) -> str:
 
 
 def _flat(node: Mapping[Any, Any], command: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values, groups before what is in them."""
-    for key, value in node.items():
+    """Dotted names and values, groups before what is in them and behind plain settings, which groups refer to."""
+    for key, value in sorted(node.items(), key=lambda item: isinstance(item[1], dict)):
         name = f"{prefix}{key}"
         yield name, value
         if isinstance(value, dict) and kind_of(name, command) is not ANY:

@@ -168,7 +168,11 @@ def allowed(target: str, where: str) -> Callable[..., Any]:
     Neither what begins with an underscore, nor a method without its object, which would take any object for its own.
     """
     public = target.startswith(ALLOWED_TARGETS) and "._" not in target
-    found = get_method(target) if public else None
+    try:
+        found = get_method(target) if public else None
+    except ImportError as error:
+        said = " ".join(str(error.__cause__ or error).split())
+        raise ValueError(f"{where}: _target_ {target!r} is not found ({said}): mend the name") from error
     name = getattr(found, "__qualname__", "")
     home = f"{getattr(found, '__module__', '')}.{name}"
     if found is None or not home.startswith(ALLOWED_TARGETS) or (inspect.isfunction(found) and "." in name):

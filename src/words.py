@@ -41,14 +41,19 @@ def for_hydra(arguments: Sequence[str], kind_of: Callable[[str], Kind | None], w
 
 
 def quoted_setting(argument: str, kind_of: Callable[[str], Kind | None], sweeping: bool = False) -> str:
-    """`photo=me (1).png` -> `photo='me (1).png'`; what is in one of Hydra's forms already stays as it is."""
+    """`photo=me (1).png` -> `photo='me (1).png'`; what is in one of Hydra's forms already stays as it is.
+
+    Text refers to another setting only where it begins with `${`: a price in a prompt is no reference.
+    """
     name, sign, value = argument.partition("=")
     kind = kind_of(name) if sign else None
     if kind is None or not kind.text:
         return argument
     if os.path.exists(value):
         return f"{name}={literal(value)}"
-    return argument if _is_hydras(value, kind, sweeping) else f"{name}={quoted(value)}"
+    if _is_hydras(value, kind, sweeping):
+        return argument
+    return f"{name}={quoted(value) if value.startswith('${') else literal(value)}"
 
 
 def _is_hydras(value: str, kind: Kind, sweeping: bool) -> bool:
@@ -64,7 +69,10 @@ def _is_hydras(value: str, kind: Kind, sweeping: bool) -> bool:
 
 def names_files(value: str) -> bool:
     """Whether a value can be the choice of a group: a name, a list of names, or several to sweep over."""
-    return value != "" and not isinstance(OverridesParser.create().parse_override(f"x={value}").value(), NOT_NAMES)
+    if value == "":
+        return False
+    named = OverridesParser.create().parse_override(f"x={value}").value()
+    return named != [] and not isinstance(named, NOT_NAMES)
 
 
 def _parses(override: str) -> bool:

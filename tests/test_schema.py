@@ -18,6 +18,8 @@ REFUSED = [
     ("ablate", "sampler=null", "sampler (null) must be one of base, fusion"),
     ("ablate", "sampler=", "sampler () must be one of base, fusion"),
     ("ablate", "world=3", "world (3) must be one of sd2, tiny"),
+    ("ablate", "method=[]", "method ([]) must be one of profusion"),
+    ("ablate", "device=xpu", "device (xpu) must be auto, cpu, cuda, cuda:N or mps"),
     ("ablate", "logger={mode: offline}", "logger ({mode: offline}) must be one of disabled"),
     ("ablate", "~method.finetune", "method.finetune=null"),
     ("ablate", "~sampler", "no setting is deleted"),

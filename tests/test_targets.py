@@ -135,3 +135,10 @@ def test_what_was_checked_is_what_is_built(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="mkdir"):
         entry.build(cfg.sampler)
     assert not Path("new").exists()
+
+
+@pytest.mark.parametrize("target", ["src.methods.nosuch.thing", "src.methods.profusion.nosuch", "src.data.photos.os.x"])
+def test_a_target_that_is_not_there_is_named(typed, target):
+    status, _, complaint = typed(ablate, f"sampler._target_={target}")
+    assert status == 1
+    assert complaint.startswith(f"error: sampler: _target_ '{target}' is not found"), complaint

@@ -113,6 +113,8 @@ def test_so_does_every_path_and_name_of_every_command(command, setting):
         ("photo=[a.png,b.png]", ["a.png", "b.png"]),
         ("photo='me (1).png'", "me (1).png"),
         ("photo=${world.name}.png", "tiny.png"),
+        ("prompts=S* for ${5}", "S* for ${5}"),
+        ("prompts=S* at ${oc.env:HOME} ${", "S* at ${oc.env:HOME} ${"),
         ("augmentation=null", None),
         ("seeds=3", 3),
     ],
