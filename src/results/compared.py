@@ -16,7 +16,7 @@ from src.results.tables import ANCHORS
 Rows = list[dict[str, Any]]
 Cell = tuple[str, str, str]  # person, prompt, seed
 CELL = ("person", "prompt", "seed")
-READ = ("scores.csv", "summary.json", "sittings.jsonl")
+READ = ("scores.csv", "summary.json", "config.json", "sittings.jsonl")
 FLOORS = ("copy", "other", "generic")
 
 
