@@ -76,8 +76,7 @@ def fit(
     device = torch.device(device)
     net.to(device)
     average = AveragedModel(net, multi_avg_fn=_moving_average(ema_decay**AVERAGE_EVERY), use_buffers=True)
-    settings: dict[str, Any] = {"betas": (0.9, 0.99), "weight_decay": weight_decay, "fused": device.type != "mps"}
-    optimizer = torch.optim.AdamW(net.parameters(), lr=peak_lr, **settings)
+    optimizer = _adamw(net, peak_lr, weight_decay, device)
     state = _resume(checkpoint, net, average, optimizer)
     net.train()
     started, saved_at = time.monotonic() - state["wall_s"], time.monotonic()
@@ -86,10 +85,7 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, spent, peak=peak_lr, decay_from=decay_from)
         value, parts = loss(net, torch.Generator(draws).manual_seed(seed * 1_000_003 + step))
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
+        _descend(net, optimizer, value)
         step += 1
         if step % AVERAGE_EVERY == 0:
             average.update_parameters(net)
@@ -107,8 +103,26 @@ def fit(
             saved_at = time.monotonic()
     net.load_state_dict(average.module.state_dict())
     net.eval()
-    report = {"steps": state["step"], "wall_s": round(state["wall_s"]), "seed": seed, "device": device.type}
-    return report | {"last": state["log"]} | ({"start": state["start"]} if state["start"] else {})
+    return _report(state) | {"seed": seed, "device": device.type}
+
+
+def _adamw(net: nn.Module, lr: float, weight_decay: float, device: torch.device) -> torch.optim.Optimizer:
+    fused = device.type != "mps"
+    return torch.optim.AdamW(net.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay, fused=fused)
+
+
+def _report(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest says of a training."""
+    report = {"steps": state["step"], "wall_s": round(state["wall_s"]), "last": state["log"]}
+    return report | ({"start": state["start"]} if state["start"] else {})
+
+
+def _descend(net: nn.Module, optimizer: torch.optim.Optimizer, value: Tensor) -> None:
+    """One step down the loss, its gradient clipped to norm 1."""
+    optimizer.zero_grad(set_to_none=True)
+    value.backward()
+    nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+    optimizer.step()
 
 
 @contextmanager
