@@ -43,7 +43,7 @@ def base_of(cfg: DictConfig, device: torch.device) -> TextToImage:
     """The text-to-image model on a device, its blocks compiled and its encoders offloaded as the command says."""
     with memory_for("loading the base", "set base.dtype=bfloat16 or offload=true", device):
         base: TextToImage = moved(build(cfg.base), device, offload=cfg.offload)
-    base.compiled, base.recorded = bool(cfg.compile), device.type == "cuda"
+    base.compiled = bool(cfg.compile)  # `recorded` stays off until a GPU has shown that a replay is the call
     return base
 
 
