@@ -3,10 +3,10 @@
 import sys
 
 if sys.argv[:1] == ["-m"]:  # `python -m src.NAME`: NAME is about to be read, and libraries that take seconds to load
-    from src import signals
+    from src.harness import signals
 
     signals.listen_while_loading()
 
-    from src.entry import refuse_early
+    from src.harness.command import refuse_early
 
     refuse_early(sys.orig_argv[-len(sys.argv)], sys.argv[1:])

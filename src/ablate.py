@@ -2,17 +2,20 @@
 
 from omegaconf import DictConfig
 
-from src.demands import ready
-from src.devices import described
-from src.entry import DRAWN, PACKAGE, command, listed_shares, plain, portable
-from src.judging import towers
+from src.harness.build import listed_shares, plain
+from src.harness.command import DRAWN, command
+from src.harness.composed import Composed, changed
+from src.harness.deciding import PAGE, SIDE, code_of, portable
+from src.harness.device import described
+from src.harness.judges import towers
+from src.harness.memory import ready
 from src.methods.profusion import check_shares
-from src.results import tables
-from src.results.digests import code_digest, digest
-from src.results.runs import open_run
-from src.results.side_pictures import side_grid
-from src.results.store import save_png, write_atomic
-from src.studies import Composed, changed
+from src.reports.formats import to_csv, to_markdown, to_text
+from src.reports.side_pictures import side_grid
+from src.runs.digests import digest
+from src.runs.run import open_run
+from src.runs.store import save_png, write_atomic
+from src.statistics import tables
 
 
 @command("ablate", keeps=DRAWN)
@@ -47,15 +50,15 @@ def main(cfg: DictConfig) -> None:
     shown = {**sides, **{name: anchors[name][0] for name in ("generic", "oracle_vae") if name in anchors}}
     config = {name: run.folder.name for name, run in {**sides, **{k: r for k, (r, _) in anchors.items()}}.items()}
     shown_as = {"sides": config, "towers": towers(cfg)}
-    key = digest(shown_as, weights=composed.weights, code=code_digest(PACKAGE))
+    key = digest(shown_as, weights=composed.weights, code=code_of((*SIDE, *PAGE)))
     whole = {**config, "settings": portable(plain(cfg))}
     with open_run(cfg.runs, "ablate", whole, key, device=described(device)) as run:
         if not run.complete:
-            write_atomic(run.path("table.md"), tables.to_markdown(table).encode())
-            write_atomic(run.path("table.csv"), tables.to_csv(table).encode())
+            write_atomic(run.path("table.md"), to_markdown(table).encode())
+            write_atomic(run.path("table.csv"), to_csv(table).encode())
             save_png(run.path("grid.png"), side_grid(shown), {"sides": config})
             run.finish({"people": len(study.people), "sides": config})
-    print(tables.to_text(table))
+    print(to_text(table))
     counts = ", ".join(f"{name} {side.summary().get('unet_evaluations', '?')}" for name, side in sides.items())
     print(f"U-Net evaluations an image: {counts}")
     print(f"table: {run.made('table.md')}\ngrid:  {run.made('grid.png')} (look at it)", flush=True)

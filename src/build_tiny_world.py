@@ -8,18 +8,22 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from src.devices import begun, handed_on, memory_for, moved
-from src.entry import PACKAGE, build, command, compose, count
+from src.harness.build import build, count
+from src.harness.command import command
+from src.harness.compose import PACKAGE, compose
+from src.harness.device import begun, handed_on, memory_for, moved
 from src.methods.profusion import Personal
 from src.prepare_data import encode
-from src.results.grids import image_grid
-from src.results.provenance import now
-from src.results.store import read_json, save_png, to_picture, write_json
-from src.tiny_world import base_training, export, manifest, unpack, vae_training, vision
-from src.tiny_world.gate import Gate, print_gates
+from src.reports.grids import image_grid
+from src.runs.provenance import now
+from src.runs.store import read_json, save_png, to_picture, write_json
+from src.tiny_world import export, manifest, unpack, vision
+from src.tiny_world.gates.gate import Gate, print_gates
 from src.tiny_world.generator import kept_tokenizer
 from src.tiny_world.pictures import KeptPhotos, Pictures
-from src.tiny_world.training import Budget
+from src.tiny_world.training import base as base_training
+from src.tiny_world.training import vae as vae_training
+from src.tiny_world.training.loop import Budget
 from src.tiny_world.wordings import Wordings
 from src.train import trained_promptnet
 
@@ -112,7 +116,9 @@ def export_base(cache: Path) -> dict[str, Any]:
 
 def train_judges(cache: Path, cfg: DictConfig, device: torch.device) -> dict[str, Any]:
     """All judges, one after the other, and their export."""
-    from src.tiny_world import identity_judges, presence_judge, text_judges  # they import what judging alone needs
+    from src.tiny_world.judges import identity as identity_judges  # they import what judging alone needs
+    from src.tiny_world.judges import presence as presence_judge
+    from src.tiny_world.judges import text as text_judges
 
     report, how = {}, dict[str, Any](device=device)
     for name in text_judges.VISION:
@@ -167,7 +173,7 @@ def check_names(cache: Path, cfg: DictConfig, device: torch.device) -> None:
     names = export.load_names(cache / export.NAMES, WEIGHTS / "base")
     if names is None or not cfg.check_names:
         return
-    from src.tiny_world import gates  # they import judges
+    from src.tiny_world.gates import suite as gates  # they import judges
 
     base = moved(build(cfg.base), device)
     (row,) = gates.run_gates(base, None, JUDGES, None, names=names.to(device), only=[0])
@@ -180,7 +186,7 @@ def check_names(cache: Path, cfg: DictConfig, device: torch.device) -> None:
 
 def measure(cache: Path, cfg: DictConfig, device: torch.device) -> dict[str, Any]:
     """Print the gates and keep them in the manifest; gate 0 as it was, where the names of training are not here."""
-    from src.tiny_world import gates  # they import judges
+    from src.tiny_world.gates import suite as gates  # they import judges
 
     shipped = manifest.check_manifest(WEIGHTS)
     names = export.load_names(cache / export.NAMES, WEIGHTS / "base")

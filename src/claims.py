@@ -7,27 +7,20 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.claim_sides import asked, decisive, pretrained, pretraining, with_promptnet
-from src.devices import begun
-from src.entry import DRAWN, PACKAGE, command, plain, portable
-from src.judging import towers
-from src.preflight import check, check_needs, needs_of, table
-from src.results import formats, provenance
-from src.results.claim_pages import Evidence, write_pages
-from src.results.claims import STALE, Result, has_turned, is_stale, read_result, verdict_table
-from src.results.digests import code_digest, digest
-from src.results.findings import finding
-from src.studies import SIDE, Composed
-
-DECIDING = ("differences", "findings", "levels", "tables", "variants", "verdicts")
-JUDGED = (
-    *SIDE,
-    *(f"results/{name}.py" for name in DECIDING),
-    "claims.py",
-    "claim_sides.py",
-    "regularisation.py",
-    "train.py",
-)
+from src.harness.build import plain
+from src.harness.claim import asked, decisive, pretrained, pretraining, with_promptnet
+from src.harness.command import DRAWN, command
+from src.harness.composed import Composed
+from src.harness.deciding import CLAIM, code_of, portable
+from src.harness.device import begun
+from src.harness.judges import towers
+from src.harness.needs import check, check_needs, needs_of, table
+from src.reports import formats
+from src.reports.claim_pages import Evidence, write_pages
+from src.reports.claims import STALE, Result, has_turned, is_stale, read_result, verdict_table
+from src.runs import provenance
+from src.runs.digests import digest
+from src.statistics.findings import finding
 
 
 @command("claims", keeps=DRAWN)
@@ -82,7 +75,7 @@ def identity(cfg: DictConfig, claim: Mapping[str, Any]) -> Result:
     return Result(
         claim=claim["claim"],
         weights=digest({}, weights=Composed(first).weights, code="") if first else "",
-        code=code_digest(PACKAGE, JUDGED),
+        code=code_of(CLAIM),
         commit=provenance.commit()["commit"],
         finished=provenance.now(),
         machine=provenance.machine(),

@@ -6,19 +6,22 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, command, plain
-from src.results import comparison_tables, tables
-from src.results.compared import Side, gaps, read_sides
-from src.results.comparison import KINDS, Estimate, estimate, score_columns, with_overall
-from src.results.digests import code_digest, digest
-from src.results.formats import Table, markdown_text, to_csv, to_markdown, to_text
-from src.results.latex import to_latex
-from src.results.page import assets, comparison_page
-from src.results.remote import local_folder
-from src.results.runs import open_run
-from src.results.store import write_atomic
+from src.harness.build import plain
+from src.harness.command import command
+from src.harness.deciding import PAGE, code_of
+from src.reports import comparison_tables
+from src.reports.comparison import KINDS, Estimate, estimate, score_columns, with_overall
+from src.reports.formats import markdown_text, to_csv, to_markdown, to_text
+from src.reports.latex import to_latex
+from src.reports.page import assets, comparison_page
+from src.runs.compared import Side, gaps, read_sides
+from src.runs.digests import digest
+from src.runs.remote import local_folder
+from src.runs.run import open_run
+from src.runs.store import write_atomic
+from src.statistics import tables
+from src.statistics.table import Table
 
-CODE = ("compare.py", "pictures.py", "results")
 DIFFERENCES = "Differences to"
 
 
@@ -31,7 +34,7 @@ def main(cfg: DictConfig) -> None:
     sides = read_sides(folders, settings["names"])
     reference = _reference(sides, cfg.reference)
     own = [[side.name, side.kind, side.folder.name, dict(side.about), side.contents()] for side in sides]
-    key = digest({"sides": own, **settings}, weights=assets(), code=code_digest(PACKAGE, CODE))
+    key = digest({"sides": own, **settings}, weights=assets(), code=code_of(PAGE))
     config = {"compared": {side.name: str(side.folder) for side in sides}, **settings}
     with open_run(cfg.runs, "compare", config, key) as run:
         if not run.complete:

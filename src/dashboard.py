@@ -4,10 +4,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from src.entry import command, plain
-from src.results.runs import MODES
-from src.results.store import write_json
-from src.results.workspaces import dashboard, described, mirrored_scores, send
+from src.harness.build import plain
+from src.harness.command import command
+from src.reports.workspaces import dashboard, described, mirrored_scores, send
+from src.runs.run import MODES
+from src.runs.store import write_json
 
 
 @command("dashboard")

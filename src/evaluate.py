@@ -5,26 +5,25 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.devices import begun, described, memory_for
-from src.entry import PACKAGE, command, count, plain
-from src.judging import Panel, Progress, judge_weights, settings_of, towers
+from src.harness.build import count, plain
+from src.harness.command import command
+from src.harness.composed import check_logger
+from src.harness.deciding import SCORE, STATISTIC, code_of
+from src.harness.device import begun, described, memory_for
+from src.harness.judges import Panel, Progress, judge_weights, settings_of, towers
 from src.metrics.judged import Judged, judge_scene
-from src.metrics.manifest import foreign_placeholders, image_files, read_scene
+from src.metrics.scene import foreign_placeholders, image_files, read_scene
 from src.metrics.score import FaceRule, Scene, joined
-from src.results import tables
-from src.results.differences import column_means
-from src.results.digests import code_digest, digest
-from src.results.formats import Table
-from src.results.listing import check_listing
-from src.results.pairing import other_people
-from src.results.runs import Run, open_run
-from src.results.scores import score_table
-from src.results.store import LINKS, read_scores, write_atomic, write_csv
-from src.studies import check_logger
+from src.reports.formats import to_csv, to_markdown, to_text
+from src.runs.digests import digest
+from src.runs.listing import check_listing
+from src.runs.pairing import other_people
+from src.runs.run import Run, open_run
+from src.runs.store import LINKS, read_scores, write_atomic, write_csv
+from src.statistics.differences import column_means
+from src.statistics.scores import score_table
+from src.statistics.table import Table
 
-# whose code decides what a run holds
-TABLES = ("scores", "differences", "selection", "formats", "verdicts", "pairing")
-CODE = ("pictures.py", "folders.py", "metrics", "judging.py", "evaluate.py", *(f"results/{n}.py" for n in TABLES))
 Rows = list[dict[str, Any]]
 
 
@@ -65,7 +64,7 @@ def main(cfg: DictConfig) -> None:
     }
     inputs |= {"tf32": True} if cfg.tf32 else {}
     inputs |= {"looked at": judged.contents, **judged.roles(scene, real)}
-    key = digest(config | inputs, weights=judge_weights(cfg), code=code_digest(PACKAGE, CODE))
+    key = digest(config | inputs, weights=judge_weights(cfg), code=code_of((*SCORE, *STATISTIC, "reports/formats.py")))
     about = {"logger": plain(cfg.logger), "tags": ["evaluate"], "device": described(device)}
     with open_run(cfg.runs, cfg.system, config, key, **about) as run:
         rows = joined(linked(run, scene, photos, Path(cfg.images)), judged.columns)
@@ -74,7 +73,7 @@ def main(cfg: DictConfig) -> None:
         table.notes.extend([*foreign_placeholders(scene.rows), *other_people((run.folder, rows), given)])
         if not run.complete:
             write(run, rows, judged, {"table": table, "sets": Table(judged.sets), "judges": Table(panel.listing)})
-    print(tables.to_text(table))
+    print(to_text(table))
     print(f"scores: {run.made('scores.csv')}\ntable:  {run.made('table.md')}", flush=True)
 
 
@@ -111,8 +110,8 @@ def write(run: Run, rows: Rows, judged: Judged, shown: dict[str, Table]) -> None
     anchors = [{"anchor": name, **row} for name, side in judged.anchors.items() for row in side]
     write_csv(run.path("anchors.csv"), anchors)
     for name, table in shown.items():
-        write_atomic(run.path(f"{name}.csv"), tables.to_csv(table).encode())
-        write_atomic(run.path(f"{name}.md"), tables.to_markdown(table).encode())
+        write_atomic(run.path(f"{name}.csv"), to_csv(table).encode())
+        write_atomic(run.path(f"{name}.md"), to_markdown(table).encode())
     columns = {"people": "person", "prompts": "prompt", "seeds": "seed"}
     sizes = {name: len({str(row[column]) for row in rows}) for name, column in columns.items()}
     sets = {f"{row['measure']}/{row['features']}": row["value"] for row in judged.sets}

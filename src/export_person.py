@@ -6,14 +6,16 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.data.photos import read_photo
-from src.devices import begun, moved
-from src.entry import build, command, plain, portable
+from src.harness.build import build, plain
+from src.harness.command import command
+from src.harness.composed import weights_of
+from src.harness.deciding import portable
+from src.harness.device import begun, moved
+from src.harness.needs import check_needs, show_needs
 from src.learning.tuned import untuned
 from src.models.pipelines import export_person, pseudo_word
-from src.preflight import check_needs, show_needs
-from src.results.listing import check_listing
-from src.results.store import read_object
-from src.studies import weights_of
+from src.runs.listing import check_listing
+from src.runs.store import read_object
 
 APPROXIMATION = (
     "An approximation: in ProFusion S* is new at every sampling step, here it is as it was at one timestep, and "

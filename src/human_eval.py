@@ -6,22 +6,23 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.entry import PACKAGE, command, plain
-from src.results import kit_files, ratings
-from src.results.compared import Side, read_sides
-from src.results.digests import code_digest, digest, file_digest
-from src.results.formats import markdown_text, to_csv, to_markdown, to_text
-from src.results.human_tables import tables_of
-from src.results.kits import Kit, key_rows, make_kit
-from src.results.listing import check_listing
-from src.results.page import assets
-from src.results.remote import local_folder
-from src.results.runs import Run, open_run
-from src.results.store import read_object, read_scores, write_atomic
+from src.harness.build import plain
+from src.harness.command import command
+from src.harness.deciding import PAGE, STATISTIC, code_of
+from src.human import kit_files, ratings
+from src.human.human_tables import tables_of
+from src.human.kits import Kit, key_rows, make_kit
+from src.reports.formats import markdown_text, to_csv, to_markdown, to_text
+from src.reports.page import assets
+from src.runs.compared import Side, read_sides
+from src.runs.digests import digest, file_digest
+from src.runs.listing import check_listing
+from src.runs.remote import local_folder
+from src.runs.run import Run, open_run
+from src.runs.store import read_object, read_scores, write_atomic
 
 KIND = "human_eval"
 KEPT = ("key.csv", "config.json", "summary.json")  # what of a kit is needed to read ratings
-CODE = ("human_eval.py", "pictures.py", "results")
 
 
 @command(KIND)
@@ -41,7 +42,7 @@ def make(cfg: DictConfig, words: Sequence[str]) -> None:
     kit = make_kit(sides, **numbers)
     own = {name: settings[name] for name in ("questions", "noun", "pixels", "image_base")} | numbers
     pictures = [[side.name, side.contents()] for side in sides]
-    key = digest({"pictures": pictures, **own}, weights=assets(), code=code_digest(PACKAGE, CODE))
+    key = digest({"pictures": pictures, **own}, weights=assets(), code=code_of(PAGE))
     with open_run(cfg.runs, KIND, {**own, "runs": {side.name: str(side.folder) for side in sides}}, key) as run:
         if not run.complete:
             _write_kit(run, kit, sides, own)
@@ -83,9 +84,7 @@ def score(cfg: DictConfig, words: Sequence[str]) -> None:
     files = {str(number): file_digest(Path(word)) for number, word in enumerate(words)}
     kit = {name: file_digest(folder / name) for name in KEPT}
     own = {"kit": kit, "files": files, "pass_rate": cfg.pass_rate, "at_least": cfg.at_least}
-    with open_run(
-        cfg.runs, "human_score", own, digest(own, weights={}, code=code_digest(PACKAGE, ("results",)))
-    ) as run:
+    with open_run(cfg.runs, "human_score", own, digest(own, weights={}, code=code_of(("human", *STATISTIC)))) as run:
         found, notes = tables_of(given, key, made["runs"], list(settings["questions"]), cfg.pass_rate, cfg.at_least)
         if not run.complete:
             text = "\n".join(f"## {markdown_text(title)}\n\n{to_markdown(table)}" for title, table in found.items())

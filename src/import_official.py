@@ -7,8 +7,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.devices import begun, moved
-from src.entry import command
+from src.harness.command import command
+from src.harness.device import begun, moved
 from src.models.promptnet import PromptNet
 
 

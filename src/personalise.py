@@ -9,22 +9,34 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from src.data.photos import read_photos
-from src.demands import ready
-from src.devices import described, device_of, let_go, memory_for, moved
-from src.entry import PACKAGE, build, command, count, deciding, listed_shares, plain, portable
-from src.judging import build_judges
+from src.harness.build import build, count, listed_shares, plain
+from src.harness.command import command
+from src.harness.compose import PACKAGE
+from src.harness.composed import (
+    TO_DRAW,
+    TO_JUDGE,
+    TO_LEARN,
+    augmented,
+    base_of,
+    check_logger,
+    look_first,
+    weights_of,
+)
+from src.harness.deciding import SIDE, code_of, deciding, portable
+from src.harness.device import described, device_of, let_go, memory_for, moved
+from src.harness.judges import build_judges
+from src.harness.memory import ready
+from src.harness.needs import Need
+from src.harness.study import Generate, Rows, batches
+from src.harness.variants import kept_variants
 from src.methods.profusion import check_shares
 from src.metrics.score import score_folder
 from src.models.base import TextToImage
 from src.models.prompts import check_distinct, check_prompt
-from src.preflight import Need
-from src.results.digests import code_digest, digest, file_digest
-from src.results.grids import contact_sheet
-from src.results.runs import Run, open_run
-from src.results.store import save_png, to_picture, write_csv
-from src.results.study import Generate, Rows, batches
-from src.results.variants import kept_variants
-from src.studies import SIDE, TO_DRAW, TO_JUDGE, TO_LEARN, augmented, base_of, check_logger, look_first, weights_of
+from src.reports.grids import contact_sheet
+from src.runs.digests import digest, file_digest
+from src.runs.run import Run, open_run
+from src.runs.store import save_png, to_picture, write_csv
 
 
 @command("personalise", keeps="a person who was learned is kept in {runs}")
@@ -99,7 +111,7 @@ def key_of(cfg: DictConfig) -> str:
     own["names"] = None if cfg.augmentation is None else names_of(own)
     own["photo"] = [file_digest(Path(path)) for path in own["photo"]]
     weights = weights_of(cfg, "base", "promptnet", "judges", "augmentation")
-    return digest(portable(own), weights=weights, code=code_digest(PACKAGE, (*SIDE, "personalise.py")))
+    return digest(portable(own), weights=weights, code=code_of(SIDE))
 
 
 def check_people(people: Any, photos: int) -> None:

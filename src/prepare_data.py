@@ -5,13 +5,14 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from src.data.latents import write_latents
-from src.devices import begun, moved
-from src.entry import build, command, count
+from src.harness.build import build, count
+from src.harness.command import command
+from src.harness.composed import weights_of
+from src.harness.device import begun, moved
+from src.harness.needs import check, needs_of, table
 from src.learning.pretrain import encode_photos
 from src.models.base import TextToImage
 from src.models.digest import encoders_digest
-from src.preflight import check, needs_of, table
-from src.studies import weights_of
 
 PARTS = ("train", "validation")
 

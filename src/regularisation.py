@@ -5,19 +5,24 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.devices import begun, described, handed_on
-from src.entry import DRAWN, PACKAGE, command, compose, count, plain
-from src.preflight import show
-from src.results import figures, tables
-from src.results.digests import code_digest, digest
-from src.results.levels import level
-from src.results.runs import Run, open_run
-from src.results.store import write_atomic
-from src.results.study import Rows
-from src.studies import Composed
+from src.harness.build import count, plain
+from src.harness.command import DRAWN, command
+from src.harness.compose import compose
+from src.harness.composed import Composed
+from src.harness.deciding import PAGE, SIDE, TRAINING, code_of
+from src.harness.device import begun, described, handed_on
+from src.harness.needs import show
+from src.harness.study import Rows
+from src.reports import figures
+from src.reports.formats import to_csv, to_markdown, to_text
+from src.runs.digests import digest
+from src.runs.run import Run, open_run
+from src.runs.store import write_atomic
+from src.statistics.levels import level
+from src.statistics.table import Table
 from src.train import trained_promptnet
 
-TRAINING = ["+experiment=tiny_pretrain"]  # what is continued
+ORDERS = ["+experiment=tiny_pretrain"]  # what is continued
 
 
 @command("regularisation", keeps=DRAWN)
@@ -25,7 +30,7 @@ def main(cfg: DictConfig) -> None:
     device = begun(cfg)
     check_penalties(plain(cfg.penalties))
     if cfg.preflight_only:
-        return show(compose("train", [*TRAINING, f"runs={cfg.runs}"]))
+        return show(compose("train", [*ORDERS, f"runs={cfg.runs}"]))
     rows: list[dict[str, Any]] = []
     weights: dict[str, str] = {}
     anchors: dict[str, Rows] = {}  # of the first side, for all: one scale
@@ -35,15 +40,15 @@ def main(cfg: DictConfig) -> None:
             side, own = scored(cfg, anchors, f"promptnet.folder={promptnet}", *overrides)
             rows.append({"sampler": name, "lambda": penalty, **side})
             weights |= {f"{name} {penalty}": own}
-    table = tables.Table(rows, ["normalised between floor and ceiling, mean over judges; 95 %: t-interval over people"])
-    key = digest({"rows": rows}, weights=weights, code=code_digest(PACKAGE))
+    table = Table(rows, ["normalised between floor and ceiling, mean over judges; 95 %: t-interval over people"])
+    key = digest({"rows": rows}, weights=weights, code=code_of((*SIDE, *TRAINING, *PAGE)))
     with open_run(cfg.runs, "regularisation", plain(cfg), key, device=described(device)) as run:
         if not run.complete:
-            write_atomic(run.path("table.csv"), tables.to_csv(table).encode())
-            write_atomic(run.path("table.md"), tables.to_markdown(table).encode())
+            write_atomic(run.path("table.csv"), to_csv(table).encode())
+            write_atomic(run.path("table.md"), to_markdown(table).encode())
             write_atomic(run.path("curves.png"), figures.curves(rows, x="lambda", y=("text", "identity"), by="sampler"))
             run.finish({"penalties": plain(cfg.penalties)})
-    print(tables.to_text(table))
+    print(to_text(table))
     print(f"table:  {run.made('table.md')}\ncurves: {run.made('curves.png')} (look at them)", flush=True)
 
 
@@ -71,7 +76,7 @@ def continued(cfg: DictConfig, *overrides: str, steps: int) -> Run:
         *handed_on(cfg, ("device", "tf32")),
         *overrides,
     ]
-    return trained_promptnet(compose("train", [*TRAINING, *changes]))
+    return trained_promptnet(compose("train", [*ORDERS, *changes]))
 
 
 def scored(cfg: DictConfig, anchors: dict[str, Rows], *overrides: str) -> tuple[dict[str, Any], str]:

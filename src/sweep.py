@@ -5,16 +5,20 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.demands import ready
-from src.devices import described
-from src.entry import DRAWN, PACKAGE, command, deciding, plain, portable
-from src.results import figures, tables
-from src.results.digests import code_digest, digest
-from src.results.levels import level
-from src.results.runs import Run, open_run
-from src.results.side_pictures import side_grid
-from src.results.store import save_png, write_atomic
-from src.studies import Composed, changed
+from src.harness.build import plain
+from src.harness.command import DRAWN, command
+from src.harness.composed import Composed, changed
+from src.harness.deciding import PAGE, SIDE, code_of, deciding, portable
+from src.harness.device import described
+from src.harness.memory import ready
+from src.reports import figures
+from src.reports.formats import to_csv, to_markdown, to_text
+from src.reports.side_pictures import side_grid
+from src.runs.digests import digest
+from src.runs.run import Run, open_run
+from src.runs.store import save_png, write_atomic
+from src.statistics.levels import level
+from src.statistics.table import Table
 
 
 @command("sweep", keeps=DRAWN)
@@ -39,17 +43,17 @@ def main(cfg: DictConfig) -> None:
         "settings": portable(deciding(plain(cfg))),
         "sides": {name: run.folder.name for name, run in runs.items()},
     }
-    key = digest(settings, weights=composed.weights, code=code_digest(PACKAGE))
-    table = tables.Table(rows, ["normalised between floor and ceiling, mean over judges; 95 %: t-interval over people"])
+    key = digest(settings, weights=composed.weights, code=code_of((*SIDE, *PAGE)))
+    table = Table(rows, ["normalised between floor and ceiling, mean over judges; 95 %: t-interval over people"])
     with open_run(cfg.runs, "sweeps", settings, key, device=described(device)) as run:
         if not run.complete:
-            write_atomic(run.path("table.csv"), tables.to_csv(table).encode())
-            write_atomic(run.path("table.md"), tables.to_markdown(table).encode())
+            write_atomic(run.path("table.csv"), to_csv(table).encode())
+            write_atomic(run.path("table.md"), to_markdown(table).encode())
             curves = figures.curves(rows, x=cfg.sweep.setting, y=("text", "identity"), by="line")
             write_atomic(run.path("curves.png"), curves)
             save_png(run.path("grid.png"), side_grid(runs), settings["sides"])
             run.finish({"people": len(composed.people)})
-    print(tables.to_text(table))
+    print(to_text(table))
     for name in ("table.md", "curves.png", "grid.png"):
         print(f"{name:<11}{run.made(name)}", flush=True)
 

@@ -7,20 +7,22 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from src import preflight
 from src.data.latents import LatentCache
-from src.devices import begun, check_dtype, described, device_of, laid_out, memory_for, set_tf32
-from src.entry import PACKAGE, build, command, deciding, plain, portable
-from src.folders import sizes_digest
+from src.files.folders import sizes_digest
+from src.harness import needs as preflight
+from src.harness.build import build, plain
+from src.harness.command import command
+from src.harness.composed import check_logger, weights_of
+from src.harness.deciding import TRAINING, code_of, deciding, portable
+from src.harness.device import begun, check_dtype, described, device_of, laid_out, memory_for, set_tf32
 from src.learning.trainer import is_follower
 from src.learning.tuned import Tuned
 from src.methods.profusion import Personal, Sampler
 from src.models.digest import encoders_digest
-from src.results.digests import code_digest, digest
-from src.results.grids import image_grid
-from src.results.runs import Run, open_run, run_folder
-from src.results.store import save_png, to_picture
-from src.studies import LEARNING, check_logger, weights_of
+from src.reports.grids import image_grid
+from src.runs.digests import digest
+from src.runs.run import Run, open_run, run_folder
+from src.runs.store import save_png, to_picture
 
 # what to do about memory; neither changes what is learned
 TO_TRAIN = "set learning.gradient_checkpointing=true, or a lower data.batch"
@@ -79,7 +81,7 @@ def key_of(cfg: DictConfig) -> str:
     own["trainer"] = {name: cfg.trainer[name] for name in trainer}
     own["trainer"] |= {"minutes": cfg.trainer.minutes} if cfg.trainer.minutes else {}
     own |= {"tf32": True} if cfg.tf32 else {}
-    return digest(own, weights=weights_of(cfg, "base", "promptnet"), code=code_digest(PACKAGE, LEARNING))
+    return digest(own, weights=weights_of(cfg, "base", "promptnet"), code=code_of(TRAINING))
 
 
 def pretrain(cfg: DictConfig, run: Run, key: str):

@@ -6,16 +6,19 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.demands import ready
-from src.devices import described
-from src.entry import DRAWN, PACKAGE, command, deciding, plain, portable
-from src.results import tables
-from src.results.digests import code_digest, digest
-from src.results.runs import open_run
-from src.results.selection import ranking, selection_score
-from src.results.store import write_atomic
-from src.results.study import Rows, Study
-from src.studies import Composed, changed
+from src.harness.build import plain
+from src.harness.command import DRAWN, command
+from src.harness.composed import Composed, changed
+from src.harness.deciding import SIDE, STATISTIC, code_of, deciding, portable
+from src.harness.device import described
+from src.harness.memory import ready
+from src.harness.study import Rows, Study
+from src.reports.formats import to_csv, to_markdown, to_text
+from src.runs.digests import digest
+from src.runs.run import open_run
+from src.runs.store import write_atomic
+from src.statistics.selection import ranking, selection_score
+from src.statistics.table import Table
 
 
 @command("tune", keeps=DRAWN)
@@ -34,14 +37,14 @@ def main(cfg: DictConfig) -> None:
         "grid": plain(cfg.grid),
         "settings": portable(deciding(plain(cfg))),
     }
-    key = digest({**parts, "rows": rows}, weights=composed.weights, code=code_digest(PACKAGE))
+    key = digest({**parts, "rows": rows}, weights=composed.weights, code=code_of((*SIDE, *STATISTIC)))
     with open_run(cfg.runs, "tune", parts, key, device=described(device)) as run:
-        table = tables.Table(rows, [f"selected with {', '.join(cfg.judges.selecting)}; {_sizes(study)}"])
+        table = Table(rows, [f"selected with {', '.join(cfg.judges.selecting)}; {_sizes(study)}"])
         if not run.complete:
-            write_atomic(run.path("table.csv"), tables.to_csv(table).encode())
-            write_atomic(run.path("table.md"), tables.to_markdown(table).encode())
+            write_atomic(run.path("table.csv"), to_csv(table).encode())
+            write_atomic(run.path("table.md"), to_markdown(table).encode())
             run.finish({"best": rows[0]})
-    print(tables.to_text(table))
+    print(to_text(table))
     print(f"best: {rows[0]['settings']}\ntable: {run.made('table.md')}", flush=True)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.results.store import read_csv
-from src.results.study import Study
+from src.harness.study import Study
+from src.runs.store import read_csv
 
 PROMPTS = (
     ("after", "a photo of S* at the beach"),

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from src import compare, human_eval
-from src.results.compared import read_sides
-from src.results.comparison import estimate, front, with_overall
-from src.results.ratings import check_ratings, read_ratings
-from src.results.store import read_csv
+from src.human.ratings import check_ratings, read_ratings
+from src.reports.comparison import estimate, front, with_overall
+from src.runs.compared import read_sides
+from src.runs.store import read_csv
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install selenium")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

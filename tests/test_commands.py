@@ -14,8 +14,8 @@ import yaml
 from PIL import Image
 
 from src import ablate, build_tiny_world, claims, personalise, regularisation, sweep, train, tune
-from src.data.tiny_people import people
-from src.results.store import read_csv, read_settings
+from src.runs.store import read_csv, read_settings
+from src.tiny_world.photos import people
 
 ROOT = Path(__file__).parents[1]
 PHOTO = ROOT / "src" / "tiny_world" / "examples" / "person-300000.png"

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from src import compare, human_eval
-from src.results.store import read_csv, write_csv
-from src.words import gathered
+from src.harness.words import gathered
+from src.runs.store import read_csv, write_csv
 
 
 def data_of(page: Path) -> dict:

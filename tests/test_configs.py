@@ -3,12 +3,14 @@
 from itertools import combinations
 from pathlib import Path
 
+import hydra
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
-from src import claim_sides, entry, schema
+from src.harness import build, compose, schema
+from src.harness import claim as claim_sides
 from src.methods.profusion import ProFusion
 from src.models.promptnet import PromptNet
 
@@ -36,16 +38,16 @@ def config_folder():
 
 
 def check_lines(cfg, command):
-    """Every setting has a line in src/schema.py, and what is shipped fits it."""
-    lacking = [name for name in entry.settings(cfg) if schema.kind_of(name, command) is None]
-    assert not lacking, f"add a line to src/schema.py for {', '.join(lacking)}"
+    """Every setting has a line in src/harness/schema.py, and what is shipped fits it."""
+    lacking = [name for name in compose.settings(cfg) if schema.kind_of(name, command) is None]
+    assert not lacking, f"add a line to src/harness/schema.py for {', '.join(lacking)}"
     schema.check(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "stage"]), command)
 
 
 @pytest.mark.parametrize("root", ROOTS)
 def test_every_command_composes(root):
-    cfg = compose(root)
-    entry.check_targets(cfg)
+    cfg = hydra.compose(root)
+    build.check_targets(cfg)
     check_lines(cfg, root)
 
 
@@ -55,24 +57,24 @@ def test_every_file_composes_and_binds(path):
     root = HOME.get(group, "ablate")
     choice = [f"+experiment={name}" if group == "experiment" else f"{PLACES.get(group, group)}={name}"]
     world = [f"world={name}"] if (CONF / "world" / f"{name}.yaml").exists() else []
-    cfg = compose(root, [*world, *choice] if group != "world" else choice)
-    entry.check_targets(cfg)
+    cfg = hydra.compose(root, [*world, *choice] if group != "world" else choice)
+    build.check_targets(cfg)
     check_lines(cfg, root)
-    entry.plain(OmegaConf.masked_copy(cfg, [key for key in cfg if key not in ("photo", "hydra")]))
+    build.plain(OmegaConf.masked_copy(cfg, [key for key in cfg if key not in ("photo", "hydra")]))
 
 
 @pytest.mark.parametrize("world", ["tiny", "sd2"])
 def test_the_command_line_wins_over_the_experiment(world):
-    assert compose("train", ["+experiment=ffhq_pretrain", f"world={world}"]).world.name == world
+    assert hydra.compose("train", ["+experiment=ffhq_pretrain", f"world={world}"]).world.name == world
 
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_every_side_of_a_claim_composes_and_no_two_are_alike(name):
-    cfg = compose("claims")
+    cfg = hydra.compose("claims")
     sides = [claim_sides.side(cfg.overrides, own) for own in cfg.claim[name].sides.values()]
     for side in sides:
-        entry.check_targets(side)
-    plain = [entry.plain(OmegaConf.masked_copy(side, ["method", "sampler", "augmentation"])) for side in sides]
+        build.check_targets(side)
+    plain = [build.plain(OmegaConf.masked_copy(side, ["method", "sampler", "augmentation"])) for side in sides]
     penalties = [[o for o in own if o.startswith(claim_sides.PENALTY)] for own in cfg.claim[name].sides.values()]
     plain = [[*pair] for pair in zip(plain, penalties, strict=True)]
     assert all(a != b for a, b in combinations(plain, 2))
@@ -80,16 +82,16 @@ def test_every_side_of_a_claim_composes_and_no_two_are_alike(name):
 
 
 def test_a_mistyped_target_argument_is_named():
-    cfg = compose("ablate", ["+sampler.stepz=3"])
+    cfg = hydra.compose("ablate", ["+sampler.stepz=3"])
     with pytest.raises(ValueError, match=r"sampler\.stepz.*nearest is 'steps'"):
-        entry.check_targets(cfg)
+        build.check_targets(cfg)
 
 
 FOREIGN = [
     "os.system",
-    "src.entry.build",
+    "src.build.build",
     "src.data.photos.Path",
-    "src.files.os.system",
+    "src.files.whole.os.system",
     "src.data.photo_index.os.system",
 ]
 FOREIGN += ["torch.optim.optimizer.torch.load", "builtins.exec", "src.data.photos.torch.hub.load"]
@@ -97,36 +99,36 @@ FOREIGN += ["torch.optim.optimizer.torch.load", "builtins.exec", "src.data.photo
 
 @pytest.mark.parametrize("target", FOREIGN)
 def test_a_foreign_target_is_refused(target):
-    cfg = compose("ablate", [f"sampler._target_={target}"])
+    cfg = hydra.compose("ablate", [f"sampler._target_={target}"])
     with pytest.raises(ValueError, match="not allowed"):
-        entry.check_targets(cfg)
+        build.check_targets(cfg)
 
 
 def test_a_target_that_comes_in_after_the_check_is_refused_when_it_is_built(tmp_path):
-    cfg = compose("ablate")
+    cfg = hydra.compose("ablate")
     cfg.sampler = {"_target_": "src.data.photo_index.os.mkdir", "path": str(tmp_path / "new")}
     with pytest.raises(ValueError, match="not allowed"):
-        entry.build(cfg.sampler)
+        build.build(cfg.sampler)
     assert not (tmp_path / "new").exists()
 
 
 def test_an_added_setting_is_refused_and_the_nearest_named():
-    cfg = compose("ablate", ["+peeple=3"])
+    cfg = hydra.compose("ablate", ["+peeple=3"])
     with pytest.raises(ValueError, match="nearest is 'people'"):
-        entry.check_overrides(cfg, ["seeds=1", "+peeple=3"])
+        compose.check_overrides(cfg, ["seeds=1", "+peeple=3"])
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "ablation").glob("*.yaml")))
 def test_an_ablation_changes_existing_settings_only(name):
-    cfg = compose("ablate", [f"ablation={name}"])
-    known = set(entry.settings(cfg))
+    cfg = hydra.compose("ablate", [f"ablation={name}"])
+    known = set(compose.settings(cfg))
     assert set(cfg.ablation.change) <= known
 
 
 @pytest.mark.parametrize("name", ["ablate", "personalise", "tune", "build_tiny_world"])
 def test_what_the_world_says_of_the_method_holds(name):
     said = OmegaConf.load(CONF / "world" / "tiny.yaml").method.finetune
-    held = compose(name, ["stage=gates"] if name == "build_tiny_world" else []).method.finetune
+    held = hydra.compose(name, ["stage=gates"] if name == "build_tiny_world" else []).method.finetune
     assert {key: held[key] for key in said} == dict(said)
 
 
@@ -134,9 +136,9 @@ def test_the_sampler_of_the_page_works(tmp_path, tiny_base):
     page = (CONF / "sampler" / "README.md").read_text()
     (tmp_path / "sampler").mkdir()
     (tmp_path / "sampler" / "late_person.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
-    cfg = compose("ablate", ["sampler=late_person", f"hydra.searchpath=[file://{tmp_path}]"])
-    entry.check_targets(cfg)
-    sampler = entry.build(cfg.sampler)
+    cfg = hydra.compose("ablate", ["sampler=late_person", f"hydra.searchpath=[file://{tmp_path}]"])
+    build.check_targets(cfg)
+    sampler = build.build(cfg.sampler)
     torch.manual_seed(0)
     promptnet = PromptNet.from_unet(tiny_base.unet, vision_width=48, text_width=32, pseudo_channels=4)
     person = ProFusion(promptnet, sampler).learn(tiny_base, torch.zeros(1, 3, 64, 64))

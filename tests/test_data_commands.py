@@ -14,7 +14,7 @@ from src import export_person, import_official, prepare_data
 from src.data.latents import LatentCache
 from src.data.photos import PhotoFolder
 from src.data.shards import Shards
-from src.entry import portable
+from src.harness.deciding import portable
 from src.learning.tuned import untuned
 from src.models.digest import encoders_digest
 from src.models.promptnet import PromptNet

@@ -4,15 +4,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from src.diffusion import (
-    Schedule,
-    add_noise,
-    ddim_step,
-    denoising_loss,
-    eps_to_v,
-    renoise,
-    v_to_eps,
-)
+from src.diffusion import Schedule, add_noise, ddim_step, denoising_loss, eps_to_v, renoise, v_to_eps
 
 
 def double(*shape: int) -> torch.Tensor:

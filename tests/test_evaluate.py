@@ -17,9 +17,9 @@ from PIL import Image
 
 import src.metrics
 from src import bench, evaluate
-from src.results.store import read_csv
-from src.tiny_world.identity_judges import ConvRecogniser, write_onnx
-from src.tiny_world.text_judges import build_tokenizer, model_config, write_text_judge
+from src.runs.store import read_csv
+from src.tiny_world.judges.identity import ConvRecogniser, write_onnx
+from src.tiny_world.judges.text import build_tokenizer, model_config, write_text_judge
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "conf" / "judges" / "README.md").read_text()

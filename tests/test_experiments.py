@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from src.results.claims import read_result
+from src.reports.claims import read_result
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS, CONF = ROOT / "experiments", ROOT / "conf"

@@ -18,19 +18,21 @@ from hypothesis import strategies as st
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
-from src import entry, export_person
+from src import export_person
 from src.data.photo_index import photo_index
 from src.data.photos import PhotoFolder, read_photo
-from src.metrics.manifest import read_scene
+from src.files.pictures import decode_picture
+from src.files.sheets import read_sheet
+from src.harness import compose, errors
+from src.human import ratings
 from src.metrics.pictures import Album
+from src.metrics.scene import read_scene
 from src.models.promptnet_files import read_folder
-from src.pictures import decode_picture
-from src.results import ratings, store
-from src.results.claims import read_result
-from src.results.compared import read_sides
-from src.sheets import read_sheet
+from src.reports.claims import read_result
+from src.runs import store
+from src.runs.compared import read_sides
 
-EXAMPLE = Path(entry.PACKAGE) / "tiny_world" / "examples" / "person-300000.png"
+EXAMPLE = Path(compose.PACKAGE) / "tiny_world" / "examples" / "person-300000.png"
 EXPECTED = (ValueError, OSError, OmegaConfBaseException)  # what a command ends with in one sentence
 PATIENCE = 30  # seconds until one input counts as a hang
 QUICK = {"overrides": 130, "sheets": 100, "json": 100, "pictures": 100, "manifests": 100}
@@ -67,7 +69,7 @@ def ends(act: Callable[[], object], named: str = "") -> None:
     try:
         act()
     except EXPECTED as error:
-        said = entry.one_line(error)
+        said = errors.one_line(error)
     assert said and "\n" not in said and len(said) < 21_000
     assert named in said or said == "a result"
 
@@ -107,7 +109,7 @@ COMMANDS = ["compare", "human_eval", "dashboard", "import_official", "regularisa
 
 @pytest.fixture(scope="module")
 def known():
-    return {name: entry.settings(entry.composed(name, [])) for name in COMMANDS}
+    return {name: compose.settings(compose.composed(name, [])) for name in COMMANDS}
 
 
 @sizes("overrides")
@@ -115,7 +117,7 @@ def test_overrides(known, inputs):
     setting = st.sampled_from(COMMANDS).flatmap(lambda name: st.tuples(st.just(name), st.sampled_from(known[name])))
     strange = st.tuples(st.sampled_from(COMMANDS), ANYTHING)
     word = st.tuples(setting | setting | strange, st.sampled_from(["", "", "", "+", "~", "++"]), VALUES)
-    tried(inputs, word, lambda drawn: entry.composed(drawn[0][0], [f"{drawn[1]}{drawn[0][1]}={drawn[2]}"]))
+    tried(inputs, word, lambda drawn: compose.composed(drawn[0][0], [f"{drawn[1]}{drawn[0][1]}={drawn[2]}"]))
 
 
 SHEETS = [
@@ -140,7 +142,7 @@ def test_sheets(tmp_path, inputs):
 @sizes("json")
 def test_json(made, tmp_path, inputs):
     promptnet = tmp_path / "promptnet"
-    shutil.copytree(Path(entry.PACKAGE) / "tiny_world" / "weights" / "promptnet", promptnet)
+    shutil.copytree(Path(compose.PACKAGE) / "tiny_world" / "weights" / "promptnet", promptnet)
     run = tmp_path / "run"
     shutil.copytree(made["full"], run)
     names = ["summary.json", "config.json", "sittings.jsonl", "metrics.jsonl", "scores.csv"]

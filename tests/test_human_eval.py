@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from src import human_eval
-from src.results.store import read_csv, write_csv
+from src.runs.store import read_csv, write_csv
 
 COLUMNS = ("kit", "sheet", "rater", "item", "question", "answer")
 

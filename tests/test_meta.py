@@ -7,9 +7,9 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from src import entry
 from src.data.augment import Augment, fixed_box
-from src.devices import moved
+from src.harness import build
+from src.harness.device import moved
 from src.learning.finetune import Finetune
 from src.methods.profusion import ProFusion, Sampler
 from src.models.inpainter import inpainter_of
@@ -51,7 +51,7 @@ def drawn(person, seeds=(0, 1)):
 @pytest.mark.parametrize("name", ["base", "mixed", "switching", "multi_stage", "fusion", "tiny_fusion"])
 def test_every_sampler_draws_where_the_base_is(base, promptnet, photos, name):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        sampler = entry.build(compose("ablate", [f"sampler={name}", "sampler.steps=4"]).sampler)
+        sampler = build.build(compose("ablate", [f"sampler={name}", "sampler.steps=4"]).sampler)
     assert drawn(ProFusion(promptnet, sampler).learn(base, photos[:1])) == (2, 3, 64, 64)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import offline
 import pytest
 
-from src.results.store import read_csv
+from src.runs.store import read_csv
 from tests.conftest import write_base
 from tests.data.test_photos import write
 from tests.test_data_commands import official

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from src.results.store import read_csv, read_jsonl
+from src.runs.store import read_csv, read_jsonl
 
 ROOT = Path(__file__).parents[1]
 MOST = 20e9  # bytes of a command

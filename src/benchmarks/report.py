@@ -6,9 +6,10 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from src.files import write_atomic
-from src.results.figures import bars
-from src.results.formats import WIDTH, Table, to_markdown, to_text
+from src.files.whole import write_atomic
+from src.reports.figures import bars
+from src.reports.formats import WIDTH, to_markdown, to_text
+from src.statistics.table import Table
 
 SAMPLED = {"sample": "", "sample_recorded": ", recorded", "sample_compiled": ", compiled"}
 STEPS = 50  # of fine-tuning and of sampling, for which the goals are set

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from src.data.photos import Named
-from src.files import make_folder, read_object, write_atomic
+from src.files.whole import make_folder, read_object, write_atomic
 
 ABOUT = "latents.json"
 ROWS = 256  # photos in a file

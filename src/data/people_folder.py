@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from src.data.photos import read_photos
-from src.folders import people_in, pictures_of
+from src.files.folders import people_in, pictures_of
 
 CONSENT = "CONSENT.txt"
 
@@ -14,7 +14,7 @@ CONSENT = "CONSENT.txt"
 def people(folder: str | Path) -> list[str]:
     """The people of a folder by name: each is one photo (its name without suffix), or a folder of photos (its name).
 
-    Hidden and system files are left out (`src.folders`), and that is said. Raises FileNotFoundError for a folder
+    Hidden and system files are left out (`src.files.folders`), and that is said. Raises FileNotFoundError for a folder
     without people or without the note, ValueError for an empty note and for two people of one name.
     """
     folder = Path(folder)

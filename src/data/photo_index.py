@@ -18,9 +18,9 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from src import cells
-from src.files import locked, write_atomic
-from src.folders import SUFFIXES, is_picture, tell_left_out, walk
+from src.files import cells
+from src.files.folders import SUFFIXES, is_picture, tell_left_out, walk
+from src.files.whole import locked, write_atomic
 
 SHOWN = 3  # problems that a message quotes
 

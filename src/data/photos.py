@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from src.data.photo_index import photo_index, photo_paths
-from src.folders import tell_left_out
-from src.pictures import decode_picture
+from src.files.folders import tell_left_out
+from src.files.pictures import decode_picture
 
 MOST_ENLARGED = 4  # a side of less than 1/4 of the wanted size shows nobody: a 1x1 file, an icon
 

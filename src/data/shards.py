@@ -27,7 +27,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from src.data.photos import Named
-from src.files import locked, naming, read_object, write_atomic
+from src.files.whole import locked, naming, read_object, write_atomic
 
 NAMES = "photos.json"
 SHARD_BYTES = "64MB"

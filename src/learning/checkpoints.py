@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import CheckpointIO
 
-from src.files import check_record, record, record_of, whole_file
+from src.files.whole import check_record, record, record_of, whole_file
 from src.learning.stopping import StopSignal
 
 SUFFIX = ".ckpt"

@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import Timer, TQDMProgressBar, WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from src.data.datamodule import Photos, shared_batch
-from src.files import make_folder
+from src.files.whole import make_folder
 from src.learning.callbacks import Preview, RowLogger
 from src.learning.checkpoints import AtomicCheckpoints, Checkpoints, checkpoint_path, newest
 from src.learning.stopping import StopSignal

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from src.files import check_record, write_recorded
+from src.files.whole import check_record, write_recorded
 from src.models.base import HALF, TextToImage, compile_blocks
 from src.models.personal import attention_projections
 from src.models.promptnet import PromptNet

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from src.files import sha256_of, write_atomic
+from src.files.whole import sha256_of, write_atomic
 from src.metrics.faces import refuse_faceless
 from src.metrics.pictures import Album
 

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from src.files import sha256_of
-from src.pictures import DAMAGE, decode_picture
+from src.files.pictures import DAMAGE, decode_picture
+from src.files.whole import sha256_of
 
 ROOM = 4 << 30  # bytes of decoded pictures held at a time
 

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.files.sheets import read_sheet
 from src.metrics.embeddings import Embeddings, Judges, look, said
 from src.metrics.faces import refuse_faceless
 from src.metrics.identity import Identity
 from src.metrics.pictures import Album
 from src.metrics.text_similarity import TextSimilarity
-from src.sheets import read_sheet
 
 COLUMNS = ("file", "person", "prompt", "seed", "family", "photo")
 PLACEHOLDER = "S*"

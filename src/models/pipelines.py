@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from src.diffusion import add_noise
-from src.files import make_folder, naming, write_atomic
+from src.files.whole import make_folder, naming, write_atomic
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 from src.models.prompts import PLACEHOLDER, placeholder_position

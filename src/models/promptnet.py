@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from src.files import write_atomic
+from src.files.whole import write_atomic
 from src.models.promptnet_files import CONFIG, WEIGHTS, check_fit, read_folder
 
 # Heads of the released checkpoint that feed nothing.

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from src.files import read_object
+from src.files.whole import read_object
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"

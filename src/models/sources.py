@@ -9,7 +9,7 @@ from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from src.files import read_object
+from src.files.whole import read_object
 from src.models.random_base import network
 
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")

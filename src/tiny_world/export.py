@@ -14,11 +14,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from src.data import tiny_drawing, tiny_faces
-from src.data.tiny_captions import WORDS
 from src.models.promptnet import PromptNet
-from src.tiny_world import generator, vision
+from src.tiny_world import generator, renderer, vision
 from src.tiny_world.names import Names
+from src.tiny_world.renderer.captions import WORDS
 
 NAMES = "names.safetensors"  # in the cache, beside the checkpoints
 _CLASSES = {
@@ -82,6 +81,6 @@ def export_promptnet(trained: Path, folder: Path) -> None:
 def export_examples(folder: Path, count: int = 6) -> None:
     """Photos of validation people to try `personalise` with."""
     folder.mkdir(parents=True, exist_ok=True)
-    for person in tiny_faces.SPLITS["validation"][:count]:
-        pixels, _ = tiny_drawing.draw(tiny_faces.person(person), tiny_faces.reference_scene(person))
+    for person in renderer.people.SPLITS["validation"][:count]:
+        pixels, _ = renderer.drawing.draw(renderer.people.person(person), renderer.people.reference_scene(person))
         Image.fromarray(pixels).save(folder / f"person-{person}.png")

@@ -14,9 +14,9 @@ from tokenizers.trainers import BpeTrainer
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from src.data.tiny_captions import WORDS
 from src.tiny_world.names import Names
-from src.tiny_world.training import averaged
+from src.tiny_world.renderer.captions import WORDS
+from src.tiny_world.training.loop import averaged
 
 TRAINING_PICTURES: dict[str, Any] = {"first": 0, "count": 50_000}  # of the autoencoder and the image encoder
 SCALE = "vae.json"  # beside the autoencoder's checkpoint: {"scaling_factor": ...}

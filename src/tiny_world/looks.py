@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from src.data import tiny_captions, tiny_people
-from src.data.tiny_faces import SPLITS, STYLES
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
-from src.tiny_world.gates_generator import from_captions
-from src.tiny_world.inversion import PROMPT, noun_embedding, person_text, sample_rows
+from src.tiny_world import photos as tiny_people
+from src.tiny_world import renderer
+from src.tiny_world.gates.base import from_captions
+from src.tiny_world.gates.inversion import PROMPT, noun_embedding, person_text, sample_rows
 from src.tiny_world.names import Names, traits_of
 from src.tiny_world.pictures import scene_for
+from src.tiny_world.renderer.people import SPLITS, STYLES
 
 PROMPTS = (  # of the validation set, one family each
     "a photo of S* wearing a green beanie in the city",
@@ -67,7 +68,7 @@ def in_every_style(base: TextToImage, count: int) -> dict[str, list[Tensor]]:
     rows: dict[str, list[Tensor]] = {}
     for person in people(count):
         scenes = [scene_for(person, style=style) for style in STYLES]
-        captions = [tiny_captions.full_caption(scene) for scene in scenes]
+        captions = [renderer.captions.full_caption(scene) for scene in scenes]
         rows[f"{person}, renderer"] = [tiny_people.picture(person, scene) for scene in scenes]
         rows[f"{person}, base"] = list(from_captions(base, captions, **CAPTION))
     return rows

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from src.files import read_object
-from src.tiny_world.gate import Gate
+from src.files.whole import read_object
+from src.tiny_world.gates.gate import Gate
 
 MANIFEST = "manifest.json"
 BUILD = "python -m src.build_tiny_world"

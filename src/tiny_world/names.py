@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.data import tiny_faces
-from src.data.tiny_faces import BEARDS, HAIR_STYLES, MARKS, SPLITS, Person
+from src.tiny_world import renderer
+from src.tiny_world.renderer.people import BEARDS, HAIR_STYLES, MARKS, SPLITS, Person
 
 STANDARD = 4000  # training people over whom traits are standardised
 
@@ -35,7 +35,7 @@ def traits(person: Person) -> Tensor:
 
 def traits_of(people: Sequence[int]) -> Tensor:
     """[P, T], the traits of people by their seeds."""
-    return torch.stack([traits(tiny_faces.person(seed)) for seed in people])
+    return torch.stack([traits(renderer.people.person(seed)) for seed in people])
 
 
 class Names(nn.Module):

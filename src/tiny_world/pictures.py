@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from src.data import tiny_captions, tiny_drawing, tiny_faces
-from src.data.tiny_faces import SIZE, Scene
-from src.data.tiny_people import TinyPhotos
+from src.tiny_world import renderer
+from src.tiny_world.photos import TinyPhotos
+from src.tiny_world.renderer.people import SIZE, Scene
 
 
 def scene_for(seed: int, *, style: str | None = None) -> Scene:
     """The training scene with this seed."""
-    return tiny_faces.random_scene(np.random.default_rng([seed, 4]), style=style)
+    return renderer.people.random_scene(np.random.default_rng([seed, 4]), style=style)
 
 
 class Pictures:
@@ -54,7 +54,7 @@ class Pictures:
 
     def _picture(self, index: int) -> np.ndarray:
         """uint8 [64, 64, 4]: the picture and its mask."""
-        picture, mask = tiny_drawing.draw(tiny_faces.person(self.person_of(index)), self.scene_of(index))
+        picture, mask = renderer.drawing.draw(renderer.people.person(self.person_of(index)), self.scene_of(index))
         return np.dstack([picture, mask])
 
     def images(self, indices: Sequence[int] | Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class Pictures:
     def captions(self, indices: Sequence[int] | Tensor, seed: int) -> list[str]:
         """A new wording for every (picture, seed)."""
         numbers = torch.as_tensor(indices).tolist()
-        return [tiny_captions.caption(self.scene_of(i), np.random.default_rng([i, seed])) for i in numbers]
+        return [renderer.captions.caption(self.scene_of(i), np.random.default_rng([i, seed])) for i in numbers]
 
 
 class KeptPhotos(Dataset[dict[str, Tensor]]):
@@ -108,9 +108,9 @@ class Irises:
 
     def _iris(self, index: int) -> np.ndarray:
         """uint8 [64, 64, 1]: what changes between white irises and black ones, so hair and sunglasses hide it."""
-        person, scene = tiny_faces.person(self.pictures.person_of(index)), self.pictures.scene_of(index)
+        person, scene = renderer.people.person(self.pictures.person_of(index)), self.pictures.scene_of(index)
         white, black = (
-            tiny_drawing.draw(replace(person, iris=(value,) * 3), scene)[0].astype(np.int16) for value in (255, 0)
+            renderer.drawing.draw(replace(person, iris=(value,) * 3), scene)[0].astype(np.int16) for value in (255, 0)
         )
         return np.abs(white - black).max(-1, keepdims=True).astype(np.uint8)
 

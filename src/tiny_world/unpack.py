@@ -12,7 +12,7 @@ from transformers import CLIPTokenizer
 
 from src.tiny_world import generator, vision
 from src.tiny_world.manifest import weights_digest
-from src.tiny_world.training import write_start
+from src.tiny_world.training.loop import write_start
 
 
 def unpack(weights: Path, cache: Path, stages: Sequence[str]) -> None:

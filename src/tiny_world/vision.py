@@ -17,7 +17,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from src.tiny_world.generator import TEXT_WIDTH, TRAINING_PICTURES, kept_tokenizer, new_text_encoder
 from src.tiny_world.pictures import Pictures
-from src.tiny_world.training import Budget, averaged, fit, mixed
+from src.tiny_world.training.loop import Budget, averaged, fit, mixed
 
 _PATCH, _WIDTH, _BATCH = 8, 128, 64
 # CLIP's normalisation, applied by whoever calls the encoder

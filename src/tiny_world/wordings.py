@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from src.data import tiny_captions
-from src.data.tiny_captions import PHRASES, WORDS
-from src.data.tiny_faces import STYLES, Scene
 from src.models.prompts import PLACEHOLDER
+from src.tiny_world import renderer
 from src.tiny_world.pictures import Pictures, read_rows, write_rows
+from src.tiny_world.renderer.captions import PHRASES, WORDS
+from src.tiny_world.renderer.people import STYLES, Scene
 
 COUNT = 8  # wordings of a picture; the second half of them call the person by name
 ALONE = 0.2  # of the named ones say nothing but the style and the name
@@ -25,7 +25,7 @@ NOUN = "person"  # the word that stands where a name will be
 class Wordings:
     """COUNT wordings of every picture: ids [B, L], and where the name stands [B] (0: there is none).
 
-    style: [count], the number of each picture's style in tiny_faces.STYLES.
+    style: [count], the number of each picture's style in renderer.people.STYLES.
     """
 
     def __init__(self, folder: Path, pictures: Pictures, tokenizer: CLIPTokenizer, device: torch.device | str):
@@ -62,7 +62,7 @@ def _row(
     rng, scene = np.random.default_rng([index, 8]), scene_of(index)
     out = np.full((COUNT, length + 2), ends[2], np.int16)
     for number in range(COUNT):
-        text = tiny_captions.caption(scene, rng, PLACEHOLDER if number >= COUNT // 2 else None)
+        text = renderer.captions.caption(scene, rng, PLACEHOLDER if number >= COUNT // 2 else None)
         if number >= COUNT // 2 and rng.random() < ALONE:
             text = f"{rng.choice(PHRASES['style'][scene.style])} {PLACEHOLDER}"
         said = text.split()

@@ -8,7 +8,7 @@ from PIL import Image
 
 from src.data.photo_index import index_file, photo_index
 from src.data.photos import PhotoFolder
-from src.pictures import decode_picture
+from src.files.pictures import decode_picture
 from tests.data.test_photos import PNG, chunk, header, write
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.tiny_world.identity_judges import ConvRecogniser, write_onnx
-from src.tiny_world.text_judges import build_tokenizer, write_text_judge
+from src.tiny_world.judges.identity import ConvRecogniser, write_onnx
+from src.tiny_world.judges.text import build_tokenizer, write_text_judge
 
 WriteClip = Callable[..., open_clip.CLIP]
 

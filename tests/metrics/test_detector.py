@@ -8,7 +8,7 @@ import torch
 from insightface.utils.face_align import arcface_dst
 from torch import Tensor, nn
 
-from src.metrics.face_mask import face_mask
+from src.data.face_mask import face_mask
 from src.metrics.identity import Identity
 
 SIDE, STRIDES = 128, (8, 16, 32)

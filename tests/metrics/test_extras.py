@@ -10,7 +10,7 @@ from src.metrics.embeddings import Embeddings, said
 from src.metrics.extras import copy_paste, diversity
 from src.metrics.identity import Identity
 from src.metrics.judged import Judged, judge_scene
-from src.metrics.manifest import read_scene
+from src.metrics.scene import read_scene
 from src.metrics.score import FaceRule
 from src.metrics.text_similarity import TextSimilarity
 

@@ -10,8 +10,8 @@ from PIL import Image
 from src.metrics.embeddings import look
 from src.metrics.extras import extra_columns
 from src.metrics.faces import look_at_photos
-from src.metrics.manifest import foreign_placeholders
 from src.metrics.pictures import Album
+from src.metrics.scene import foreign_placeholders
 from src.metrics.score import Scene, check_lengths
 from src.metrics.text_similarity import TextSimilarity
 

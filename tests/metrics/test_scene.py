@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from src.metrics.manifest import read_scene
+from src.metrics.scene import read_scene
 
 HEAD = "file,person,prompt,seed"
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from src.metrics.text_similarity import TextSimilarity
-from src.tiny_world.text_judges import build_tokenizer, tokenize
+from src.tiny_world.judges.text import build_tokenizer, tokenize
 
 MEAN, STD = 0.5, 0.5
 

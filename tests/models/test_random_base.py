@@ -7,7 +7,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from src import entry
+from src.harness import build
 from src.models.base import load_base
 from src.models.promptnet import PromptNet
 from src.models.random_base import clip_tokenizer, random_base
@@ -49,7 +49,7 @@ SMALL = {
 
 def arguments(name):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        base = entry.plain(compose("train", ["world=sd2", f"base={name}"]).base)
+        base = build.plain(compose("train", ["world=sd2", f"base={name}"]).base)
     return {key: value for key, value in base.items() if not key.startswith("_")}
 
 

@@ -13,18 +13,24 @@ import yaml
 from scipy import stats
 from torch import Tensor, nn
 
-from src.data import tiny_captions, tiny_faces, tiny_people
-from src.data.tiny_faces import SPLITS
 from src.metrics.identity import Identity
 from src.models.base import TextToImage
 from src.models.personal import PersonalNoise
 from src.models.promptnet import PromptNet
 from src.sampling import Condition, fusion_sample, seeded_randn_like
-from src.tiny_world import gates_finetuning, gates_generator, gates_path, gates_person, gates_words, inversion
-from src.tiny_world.gate import gate, print_gates
-from src.tiny_world.gates import run_gates
-from src.tiny_world.identity_judges import write_onnx
+from src.tiny_world import photos as tiny_people
+from src.tiny_world import renderer
+from src.tiny_world.gates import base as gates_generator
+from src.tiny_world.gates import finetuning as gates_finetuning
+from src.tiny_world.gates import inversion
+from src.tiny_world.gates import path as gates_path
+from src.tiny_world.gates import promptnet as gates_person
+from src.tiny_world.gates import words as gates_words
+from src.tiny_world.gates.gate import gate, print_gates
+from src.tiny_world.gates.suite import run_gates
+from src.tiny_world.judges.identity import write_onnx
 from src.tiny_world.names import Names
+from src.tiny_world.renderer.people import SPLITS
 
 PEOPLE = SPLITS["validation"][:40]
 CONF = Path(__file__).parents[2] / "conf"
@@ -75,8 +81,8 @@ def test_the_hue_of_an_iris_is_told_by_what_keeps_it_and_not_by_what_turns_it() 
 
 
 def test_a_mark_that_a_beard_hides_is_not_asked_for() -> None:
-    scene = tiny_faces.reference_scene(0)
-    bare = replace(tiny_faces.person(0), mark=(62, 28, 24), mark_at="chin", beard="none")
+    scene = renderer.people.reference_scene(0)
+    bare = replace(renderer.people.person(0), mark=(62, 28, 24), mark_at="chin", beard="none")
     covered = replace(bare, beard="full", hair=(73, 33, 29))  # a beard of the mark's colour
     for person, seen in ((bare, True), (covered, False)):
         pictures = [gates_generator.picture(p, scene)[None] for p in (person, replace(person, mark_at="none"))]
@@ -209,9 +215,9 @@ def test_the_gates_say_nothing_that_an_evaluation_prompt_asks_for() -> None:
     evaluated = tiny_people.asked_values(prompt for prompts in families.values() for prompt in prompts)
     said = [*gates_words.JOINT, *(f"{inversion.PROMPT} {words}" for words in gates_words.WORDS)]
     for prompt in said:
-        assert not set(tiny_captions.asked_for(prompt).values()) & evaluated - {"photo"}, prompt
-        assert len(tiny_captions.asked_for(prompt)) > 1
-        assert set(prompt.replace("S*", "").split()) <= set(tiny_captions.WORDS)
+        assert not set(renderer.captions.asked_for(prompt).values()) & evaluated - {"photo"}, prompt
+        assert len(renderer.captions.asked_for(prompt)) > 1
+        assert set(prompt.replace("S*", "").split()) <= set(renderer.captions.WORDS)
 
 
 # --- gates 6 to 8 ---

@@ -7,14 +7,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from src.data import tiny_captions
-from src.data.tiny_faces import SPLITS, person
 from src.metrics.identity import Identity
 from src.metrics.text_similarity import TextSimilarity
-from src.tiny_world import identity_judges, judges, names, presence_judge, text_judges
-from src.tiny_world.corruption import corrupt
+from src.tiny_world import names, renderer
+from src.tiny_world.judges import identity as identity_judges
+from src.tiny_world.judges import presence as presence_judge
+from src.tiny_world.judges import quality as judges
+from src.tiny_world.judges import text as text_judges
+from src.tiny_world.judges.corruption import corrupt
 from src.tiny_world.pictures import scene_for
-from src.tiny_world.training import Budget, averaged
+from src.tiny_world.renderer.people import SPLITS, person
+from src.tiny_world.training.loop import Budget, averaged
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -23,7 +26,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 def test_each_caption_word_is_one_token_and_the_end_has_the_highest_id() -> None:
     tokenizer = text_judges.build_tokenizer()
-    assert all(len(tokenizer.encode(word, add_special_tokens=False).ids) == 1 for word in tiny_captions.WORDS)
+    assert all(len(tokenizer.encode(word, add_special_tokens=False).ids) == 1 for word in renderer.captions.WORDS)
     ids = tokenizer.encode("a photo of a person").ids
     assert len(ids) == 7 and ids[-1] == max(ids) == tokenizer.get_vocab_size() - 1
 
@@ -43,7 +46,7 @@ def test_the_tokenizer_is_the_same_in_every_process() -> None:
 def test_the_longest_caption_fits() -> None:
     tokenizer = text_judges.build_tokenizer()
     scenes = [scene_for(seed) for seed in range(500)]
-    assert max(len(tokenizer.encode(tiny_captions.full_caption(s)).ids) for s in scenes) <= text_judges.CONTEXT
+    assert max(len(tokenizer.encode(renderer.captions.full_caption(s)).ids) for s in scenes) <= text_judges.CONTEXT
 
 
 def test_a_near_miss_differs_in_one_thing_or_in_the_places_of_two_colours() -> None:
@@ -110,7 +113,7 @@ def test_ruined_pictures_are_all_changed_and_in_range() -> None:
 
 def test_captions_differ_within_every_group_of_a_retrieval() -> None:
     chosen = judges.distinct_scenes(SPLITS["validation"][:100])
-    captions = [tiny_captions.full_caption(scene) for _, scene in chosen]
+    captions = [renderer.captions.full_caption(scene) for _, scene in chosen]
     for start in range(0, len(captions), judges.GROUP):
         group = captions[start : start + judges.GROUP]
         assert len(set(group)) == len(group)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from src.tiny_world.gate import gate
+from src.tiny_world.gates.gate import gate
 from src.tiny_world.manifest import MANIFEST, check_manifest, read_manifest, weights_digest, write_manifest
 
 FILES = {

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from src.data import tiny_captions
-from src.data.tiny_faces import SPLITS, STYLES
-from src.data.tiny_people import TinyPhotos
 from src.models.prompts import encode
-from src.tiny_world.base_training import by_third, named_states, shown_shares, shown_states
+from src.tiny_world import renderer
 from src.tiny_world.generator import TEXT_WIDTH, new_text_encoder, new_tokenizer
 from src.tiny_world.names import Names, encode_named, noun_of, traits_of
+from src.tiny_world.photos import TinyPhotos
 from src.tiny_world.pictures import KeptPhotos, Pictures
+from src.tiny_world.renderer.people import SPLITS, STYLES
+from src.tiny_world.training.base import by_third, named_states, shown_shares, shown_states
 from src.tiny_world.wordings import COUNT, NOUN, Wordings, word_ids
 
 
@@ -101,7 +101,7 @@ def test_wordings_say_the_scene_and_half_of_them_call_the_person_by_name(tmp_pat
         for number, row in enumerate(rows):
             text = tokenizer.decode(row[:-2], skip_special_tokens=True).replace("!", "").split()
             assert (
-                tiny_captions.asked_for(" ".join(text).replace(NOUN, "a person")).items()
+                renderer.captions.asked_for(" ".join(text).replace(NOUN, "a person")).items()
                 <= vars(pictures.scene_of(index)).items()
                 or "style" in text
             )

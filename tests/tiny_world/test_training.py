@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from src.tiny_world import training
-from src.tiny_world.training import Budget, averaged, fit, learning_rate, write_start
+from src.tiny_world.training import loop as training
+from src.tiny_world.training.loop import Budget, averaged, fit, learning_rate, write_start
 
 
 def regression(net, generator):

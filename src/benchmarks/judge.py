@@ -1,0 +1,104 @@
+"""What judging costs beside the judges' bare forward passes: `python -m src.bench judge images=500`."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from PIL import Image
+
+from src.harness.build import count
+from src.harness.command import command
+from src.harness.device import begun
+from src.harness.judges import Panel
+from src.metrics.judged import judge_scene
+from src.metrics.pictures import Album
+from src.metrics.score import FaceRule, Scene
+
+PEOPLE, PROMPTS = 10, 5
+
+
+@command("bench_judge")
+def main(cfg: DictConfig) -> None:
+    panel, clock, images, size = Panel(cfg, begun(cfg)), Clock(), count(cfg, "images"), count(cfg, "size")
+    panel.check(cfg.missing)
+    if cfg.preflight_only:
+        return print(panel.text(), flush=True)
+    with TemporaryDirectory() as folder:
+        scene = pictures(Path(folder), images, size)
+        album = Album([*scene.images, *scene.photos])
+        for judge in (judge for several in panel.here.values() for judge in several):
+            clock.watch(judge, album.decode(album.paths[:2]))
+        album.decode = clock.timed(album.decode, "decoding")  # type: ignore[method-assign]
+        kept = panel.kept(Path(folder))
+        first = clock.whole(lambda: judged(scene, panel, album, kept, cfg.batch))
+        forward, decoding = clock.seconds.pop("forward"), clock.seconds.pop("decoding")
+        again = clock.whole(lambda: judged(scene, panel, album, kept, cfg.batch))
+    names = ", ".join(judge.name for several in panel.here.values() for judge in several)
+    print(f"judges {names} on {images} images of {size} pixels")
+    print(f"forward passes {forward:.2f} s, all but decoding {first - decoding:.2f} s, decoding {decoding:.2f} s")
+    print(f"again, nothing changed: {again:.2f} s")
+    print(f"ratio to the bare forward passes: {(first - decoding) / forward:.3f}", flush=True)
+
+
+class Clock:
+    """Seconds spent in watched functions, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def watch(self, judge: Any, warm: list[Any]) -> None:
+        """Time a judge's forward passes: of its nets, of its detector if it has one, and over prompts.
+
+        Its nets are read before, and are not let go of: loading is no part of the measure.
+        """
+        judge.see(warm)
+        judge.release = lambda: None
+        for name in ("forward", "detect", "say"):
+            if hasattr(judge, name):
+                setattr(judge, name, self.timed(getattr(judge, name), "forward"))
+
+    def timed(self, act: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """The same function; its time is added up under `name`."""
+
+        def run(*inputs: Any) -> Any:
+            took = self.whole(lambda: found.append(act(*inputs)))
+            self.seconds[name] = self.seconds.get(name, 0.0) + took
+            return found.pop()
+
+        found: list[Any] = []
+        return run
+
+    def whole(self, act: Callable[[], Any]) -> float:
+        """Seconds that it takes, the GPU's included."""
+        start = time.perf_counter()
+        act()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+
+def pictures(folder: Path, count: int, size: int) -> Scene:
+    """Noise in files, of PEOPLE people in PROMPTS scenes; a person's photo is another file."""
+    rng, rows = np.random.default_rng(0), list[dict[str, Any]]()
+    for number in range(count + PEOPLE):
+        Image.fromarray(rng.integers(0, 256, (size, size, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+    for number in range(count):
+        cell = {"person": str(number % PEOPLE), "prompt": f"a person in scene {number // PEOPLE % PROMPTS}"}
+        rows.append({"file": f"{number}.png", **cell, "seed": number, "family": "own"})
+    photos = [folder / f"{count + number % PEOPLE}.png" for number in range(count)]
+    return Scene(rows, [folder / row["file"] for row in rows], photos, {})
+
+
+def judged(scene: Scene, panel: Panel, album: Album, kept: dict[str, Path], batch: int) -> None:
+    """Everything that `evaluate` does between reading files and writing tables."""
+    how: dict[str, Any] = {"generic": "a person", "rule": FaceRule(), "kept": kept, "batch_size": batch}
+    judge_scene(scene, panel.here, album=album, **how)
+
+
+if __name__ == "__main__":
+    main()

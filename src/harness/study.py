@@ -1,0 +1,136 @@
+"""A study: the same people, prompts and seeds under several methods, each side in its own run, judged alike."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from tqdm import tqdm
+
+from src.runs.digests import digest
+from src.runs.run import Run, open_run
+from src.runs.store import to_picture, write_csv
+from src.statistics.differences import column_means
+
+# (a prompt, or one for each seed; seeds) -> images [N, 3, H, W] in [-1, 1]
+Generate = Callable[[str | Sequence[str], Sequence[int]], Tensor]
+Rows = list[dict[str, Any]]
+
+
+def noise_seed(person: int | str, prompt: str, seed: int) -> int:
+    """The seed of an image's noise: the same for every method that draws this person, prompt and seed."""
+    return int.from_bytes(sha256(f"{person}|{prompt}|{seed}".encode()).digest()[:6], "big")
+
+
+@dataclass(frozen=True)
+class Study:
+    """people x prompts x seeds. `prompts`: (family, prompt with S*). `photo(person)`: reference photos [P, 3, H, W].
+
+    `score(folder)`: the rows of folder/images.csv with a column for each judge. `identity`: what results depend on
+    besides the method, as plain data (judges, photos, sizes); weights and code: digests (see `digests.digest`).
+    """
+
+    root: Path
+    people: Sequence[int | str]
+    prompts: Sequence[tuple[str, str]]
+    seeds: Sequence[int]
+    photo: Callable[[int | str], Tensor]
+    score: Callable[[Path], Rows]
+    identity: Mapping[str, Any]
+    weights: Mapping[str, str]
+    code: str
+    logger: Mapping[str, Any]
+    group: str
+    device: str = "cpu"  # in words, for whoever looks up where a run was made
+
+    def side(
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        meet: Callable[[int | str], Generate],
+        *,
+        fresh_noise: int = 0,
+        tags: Sequence[str] = (),
+        learned: Path | None = None,
+    ) -> tuple[Run, Rows]:
+        """One method's images and scores; made once, then reused, and continued where an earlier sitting stopped.
+
+        meet(person): learns the person and returns the generator. fresh_noise: added to every seed's number.
+        learned: where `meet` keeps <person>.safetensors, which the mirror takes as artifacts if it was asked to.
+        """
+        whole, key = self._whole(config, fresh_noise), self.key(config, fresh_noise)
+        about: dict[str, Any] = {"logger": self.logger, "group": self.group, "device": self.device}
+        with open_run(self.root, name, whole, key, tags=[name, *tags], **about) as run:
+            if not run.complete:
+                self._generate(run, name, meet, fresh_noise)
+                rows = self.score(run.folder)
+                run.write_scores(rows)
+                if learned is not None:
+                    for person in self.people:
+                        run.keep("person", learned / f"{person}.safetensors")
+                run.finish({"images": len(rows), **column_means(rows), **_evaluations(run)})
+            return run, list(run.scores())
+
+    def key(self, config: Mapping[str, Any], fresh_noise: int = 0) -> str:
+        """The digest of the run of one method."""
+        return digest(self._whole(config, fresh_noise), weights=self.weights, code=self.code)
+
+    def _whole(self, config: Mapping[str, Any], fresh_noise: int) -> dict[str, Any]:
+        """All that one method's run depends on, besides weights and code."""
+        cells = {"people": list(self.people), "prompts": [list(p) for p in self.prompts], "seeds": list(self.seeds)}
+        return {"method": dict(config), **self.identity, "fresh_noise": fresh_noise, **cells}
+
+    def _generate(self, run: Run, name: str, meet: Callable[[int | str], Generate], fresh_noise: int) -> None:
+        rows = self._rows()
+        with tqdm(total=len(rows), desc=name, unit="image") as bar:
+            for person in self.people:
+                own = [row for row in rows if row["person"] == person]
+                missing = [row for row in own if not run.has(row["file"])]
+                bar.update(len(own) - len(missing))
+                if missing:
+                    run.save_image(own[0]["photo"], to_picture(self.photo(person)[0].cpu()), {"person": person})
+                    self._draw(run, meet(person), missing, fresh_noise, bar)
+        write_csv(run.path("images.csv"), rows)
+
+    def _draw(self, run: Run, generate: Generate, rows: Rows, fresh_noise: int, bar: Any) -> None:
+        """As many images at once as the generator draws."""
+        for batch in batches(rows, getattr(generate, "batch", None)):
+            seeds = [noise_seed(row["person"], row["prompt"], row["seed"] + fresh_noise) for row in batch]
+            prompts = [row["prompt"] for row in batch]
+            images = generate(prompts, seeds).cpu()
+            for row, image, seed in zip(batch, images, seeds, strict=True):
+                run.save_image(row["file"], to_picture(image), {**row, "noise_seed": seed})
+            evaluations = getattr(generate, "unet_evaluations", None)
+            for prompt in dict.fromkeys(prompts):
+                run.log({"person": str(batch[0]["person"]), "prompt": prompt, "unet_evaluations": evaluations})
+            bar.update(len(batch))
+
+    def _rows(self) -> Rows:
+        return [
+            {
+                "file": f"images/{person}-{number:02d}-{seed}.png",
+                "person": person,
+                "prompt": prompt,
+                "seed": seed,
+                "family": family,
+                "photo": f"photos/{person}.png",
+            }
+            for person in self.people
+            for number, (family, prompt) in enumerate(self.prompts)
+            for seed in self.seeds
+        ]
+
+
+def batches(rows: Rows, size: int | None) -> list[Rows]:
+    """Rows with a prompt each, so many at once; None: all seeds of a prompt."""
+    if size is not None:
+        return [rows[k : k + size] for k in range(0, len(rows), size)]
+    return [[row for row in rows if row["prompt"] == prompt] for prompt in dict.fromkeys(r["prompt"] for r in rows)]
+
+
+def _evaluations(run: Run) -> dict[str, Any]:
+    """The sampler's U-Net evaluations per image, if it has a U-Net."""
+    counts = {row["unet_evaluations"] for row in run.metrics()} - {None}
+    return {"unet_evaluations": max(counts)} if counts else {}

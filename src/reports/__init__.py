@@ -1,0 +1,1 @@
+"""How results are shown: tables, figures, grids, pages, dashboards."""

@@ -1,0 +1,194 @@
+"""Finished runs, read to be compared: rows, names, and which of them are floors and ceilings."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from src.runs import listing, store
+from src.runs.digests import file_digest
+from src.runs.pairing import names_by_photo
+from src.statistics.differences import number
+from src.statistics.tables import ANCHORS
+
+Rows = list[dict[str, Any]]
+Cell = tuple[str, str, str]  # person, prompt, seed
+CELL = ("person", "prompt", "seed")
+READ = ("scores.csv", "summary.json", "config.json", "sittings.jsonl")
+FLOORS = ("copy", "other", "generic")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One run of a comparison. `about`: kind, digest, commit, start and versions of its first sitting.
+
+    `role` is "method", "floor" or "ceiling": what the study called copy, other, generic, oracle or oracle_vae.
+    """
+
+    name: str
+    kind: str
+    folder: Path
+    rows: Rows
+    summary: Mapping[str, Any]
+    about: Mapping[str, Any]
+
+    @property
+    def role(self) -> str:
+        """Method, floor or ceiling."""
+        return "method" if self.kind not in ANCHORS else "floor" if self.kind in FLOORS else "ceiling"
+
+    def cells(self) -> dict[Cell, dict[str, Any]]:
+        """The rows by person, prompt and seed."""
+        return {cell_of(row): row for row in self.rows}
+
+    def file(self, name: str) -> Path:
+        """A file that a row names, relative to the run's folder."""
+        return self.folder / name
+
+    def has_photo(self, row: Mapping[str, Any]) -> bool:
+        """Whether the reference photo of a row is here."""
+        return bool(row.get("photo")) and self.file(row["photo"]).is_file()
+
+    def contents(self) -> dict[str, str]:
+        """The digest of everything that a comparison shows of the run: scores, summary, pictures and photos."""
+        named = {str(row[column]) for row in self.rows for column in ("file", "photo") if row.get(column)}
+        files = ["scores.csv", "summary.json", *sorted(named)]
+        return {name: file_digest(self.file(name)) for name in files if self.file(name).is_file()}
+
+
+def cell_of(row: Mapping[str, Any]) -> Cell:
+    """Person, prompt and seed of a row, as text."""
+    return str(row["person"]), str(row["prompt"]), str(row["seed"])
+
+
+def read_sides(folders: Sequence[Path], names: Sequence[str] | None = None) -> list[Side]:
+    """The runs in these folders; methods first, then floors and ceilings, each folder once.
+
+    A run of `ablate` stands for its sides. People are who their reference photos show, not what a run calls them
+    (`src.runs.pairing`): rows of different photos never pair. names: what to call the runs, in this order; None:
+    the kind of run, with the start of its digest where several are of one kind.
+
+    Raises:
+        ValueError: naming every run that is missing, unfinished or without scores, every image that is missing, and
+            every person, prompt and seed that a run has twice; or if names don't fit.
+    """
+    every = list(dict.fromkeys(side.resolve() for folder in folders for side in _sides_of(Path(folder))))
+    problems = [problem for folder in every for problem in _problems(folder)]
+    if problems:
+        raise ValueError(f"these runs cannot be compared: {'; '.join(problems)}")
+    found = [_read(folder) for folder in every]
+    found = [side for side in found if side.kind not in ANCHORS] + sorted(
+        (side for side in found if side.kind in ANCHORS), key=lambda side: ANCHORS.index(side.kind)
+    )
+    _check_anchors(found)
+    return _named(_by_photo(found), names)
+
+
+def _by_photo(sides: Sequence[Side]) -> list[Side]:
+    """The sides with people called so that one name is one person in all of them."""
+    people = names_by_photo([(side.folder, side.rows) for side in sides])
+    return [
+        replace(side, rows=[{**row, "person": names[str(row["person"])]} for row in side.rows])
+        for side, names in zip(sides, people, strict=True)
+    ]
+
+
+def _sides_of(folder: Path) -> Iterator[Path]:
+    """The run itself, or the sides that it compared."""
+    summary = folder / "summary.json"
+    sides = store.read_object(summary).get("sides") if summary.exists() else None
+    if isinstance(sides, dict):
+        yield from (folder.resolve().parents[1] / kind / digest for kind, digest in sides.items())
+    else:
+        yield folder
+
+
+def _problems(folder: Path) -> Iterator[str]:
+    if not folder.is_dir():
+        yield f"{folder} is {'no folder of a run' if folder.exists() else 'not there'}"
+    elif not (folder / "summary.json").exists():
+        yield f"{folder} is not finished (it has no summary.json): give its command again, it goes on where it stopped"
+    elif not (folder / "scores.csv").exists():
+        yield f"{folder} has no scores.csv: choose runs that were judged"
+    else:
+        try:
+            rows = store.read_scores(folder / "scores.csv")
+        except ValueError as error:
+            yield str(error)
+            return
+        absent = [name for name in ("file", *CELL) if rows and name not in rows[0]]
+        if absent or not rows:
+            yield f"{folder / 'scores.csv'} has no {', '.join(absent) or 'rows'}"
+            return
+        named = [row[name] for row in rows for name in ("file", "photo") if row.get(name)]
+        outside = list(dict.fromkeys(name for name in named if not store.inside(folder, name)))
+        inner = {name for name in (*READ, *named) if name not in outside and (folder / name).is_file()}
+        yield from (f"{fault}: {store.AGAIN}" for fault in listing.faults(folder, inner))
+        yield from _not_numbers(folder, rows)
+        lost = [row["file"] for row in rows if row["file"] and not (folder / row["file"]).is_file()]
+        twice = [cell for cell, times in Counter(cell_of(row) for row in rows).items() if times > 1]
+        if outside:
+            yield f"{folder / 'scores.csv'} names pictures outside its folder: {', '.join(outside)}"
+        if lost:
+            yield f"{folder} lacks the images {', '.join(lost)}"
+        if twice:
+            yield f"{folder} has twice: {', '.join(' / '.join(cell) for cell in twice)}"
+
+
+def _not_numbers(folder: Path, rows: Rows) -> Iterator[str]:
+    """Cells of scores that are neither blank nor a finite number."""
+    for column in (name for name in rows[0] if "/" in name or name == "face_found"):
+        bad = [f"{row['file']} ({row[column]})" for row in rows if not _is_score(row[column])]
+        if bad:
+            yield f"{folder / 'scores.csv'} has in the column {column} what is no finite number: {', '.join(bad)}"
+
+
+def _is_score(value: str) -> bool:
+    try:
+        return value == "" or math.isfinite(number(value))
+    except ValueError:
+        return False
+
+
+def _read(folder: Path) -> Side:
+    sittings = store.read_jsonl(folder / "sittings.jsonl")
+    about = sittings[0] if sittings else {}
+    kind = str(about.get("kind", folder.parent.name))
+    summary, rows = store.read_object(folder / "summary.json"), store.read_scores(folder / "scores.csv")
+    return Side(kind, kind, folder, [dict(row) for row in rows], summary, about)
+
+
+def _check_anchors(sides: Sequence[Side]) -> None:
+    for kind, times in Counter(side.kind for side in sides).items():
+        if kind in ANCHORS and times > 1:
+            folders = ", ".join(str(side.folder) for side in sides if side.kind == kind)
+            raise ValueError(f"{times} runs are {kind} ({folders}): there is one measure only, leave the others out")
+    if all(side.kind in ANCHORS for side in sides):
+        raise ValueError("there is no run to compare, only floors and ceilings: name at least one of a method")
+
+
+def _named(sides: Sequence[Side], names: Sequence[str] | None) -> list[Side]:
+    if names is None:
+        times = Counter(side.kind for side in sides)
+        names = [side.kind if times[side.kind] == 1 else f"{side.kind} {side.folder.name[:6]}" for side in sides]
+    if len(names) != len(sides) or len(set(names)) != len(names):
+        found = ", ".join(side.folder.parent.name + "/" + side.folder.name for side in sides)
+        raise ValueError(f"names ({', '.join(names)}) must be {len(sides)} different names, for {found}")
+    return [replace(side, name=name) for side, name in zip(sides, names, strict=True)]
+
+
+def gaps(sides: Sequence[Side]) -> list[str]:
+    """What not all runs have, in words: each image that one of them lacks, by person, prompt and seed, and photos."""
+    every = list(dict.fromkeys(cell for side in sides if side.role == "method" for cell in side.cells()))
+    notes = []
+    for side in sides:
+        own = side.cells()
+        missing = [" / ".join(cell) for cell in every if cell not in own]
+        if missing:
+            notes.append(f"{side.name} lacks {len(missing)} of {len(every)} images: {'; '.join(missing)}")
+        unseen = {str(row["person"]) for row in side.rows if not side.has_photo(row)}
+        if unseen and len(sides) > 1:
+            notes.append(f"{side.name} holds no reference photo of {', '.join(sorted(unseen))}: paired by name alone")
+    return notes

@@ -1,0 +1,1 @@
+"""Numbers about scores: scales, intervals, differences, verdicts, selection. Pure functions of rows."""

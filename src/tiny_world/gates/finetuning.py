@@ -1,0 +1,96 @@
+"""Gate 8: does fine-tuning on a photo move identity towards it?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.metrics.identity import Identity
+from src.models.base import TextToImage
+from src.models.promptnet import PromptNet
+from src.tiny_world import photos as tiny_people
+from src.tiny_world.gates.gate import Gate, gate
+from src.tiny_world.gates.inversion import person_text, sample_rows
+
+
+def identity_scores(
+    base: TextToImage, promptnet: PromptNet, judges: Sequence[Identity], photo: Tensor, **sampling: Any
+) -> dict[str, float]:
+    """Judge -> mean cosine of "a photo of S*" (two seeds) and the photo [1, 3, H, W]; 0 where there is no face."""
+    seeds = range(2)
+    text = person_text(base, promptnet, photo.expand(len(seeds), -1, -1, -1))
+    made = sample_rows(base, text, seeds, **sampling)
+    return {j.name: float(((j.embed(made) @ j.embed(photo)[0]) * j.present(made)).mean()) for j in judges}
+
+
+def paired_interval(differences: Sequence[float]) -> tuple[float, float, float]:
+    """The mean of two or more differences, and its 95 % t-interval."""
+    if len(differences) < 2:
+        raise ValueError(f"{len(differences)} people: an interval needs at least 2")
+    from scipy import stats
+
+    values = torch.tensor(differences, dtype=torch.float64)
+    mean, error = float(values.mean()), float(values.std()) / math.sqrt(len(values))
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * error
+    return mean, mean - half, mean + half
+
+
+def finetuning_gate(
+    base: TextToImage,
+    promptnet: PromptNet,
+    judges: Sequence[Identity],
+    finetune: Any,
+    *,
+    people: Sequence[int],
+    grid: Mapping[tuple[float, int], int],
+    steps: int = 15,
+    guidance: float = 1.5,
+) -> Gate:
+    """Gate 8: how far fine-tuning on a photo moves "a photo of S*" towards that photo, paired by person and seeds.
+
+    The value is the lower end of the 95 % t-interval of the mean difference (mean over judges of the cosine with the
+    photo, after minus before, two seeds of *base* sampling) for `finetune` as it is configured; it must be above 0.
+    `grid` says on how many of the people each further (learning rate, steps) is tried; those curves are the details.
+    finetune: a dataclass with `lr` and `steps`; (base, promptnet, photo) -> what has a `base` and a `promptnet`.
+    """
+    scores: dict[str, list[dict[str, float]]] = {}
+    used = (finetune.lr, finetune.steps)
+    wanted = {**grid, used: len(people)}
+    before = []
+    for number, person in enumerate(people):
+        photo = tiny_people.reference(person, ()).to(base.device)
+        before.append(identity_scores(base, promptnet, judges, photo, steps=steps, guidance=guidance))
+        for (lr, length), count in wanted.items():
+            if number < count:
+                tuned = replace(finetune, lr=lr, steps=length)(base, promptnet, photo)
+                after = identity_scores(tuned.base, tuned.promptnet, judges, photo, steps=steps, guidance=guidance)
+                scores.setdefault(_named((lr, length)), []).append(after)
+    curves = {name: _moved(before[: len(after)], after) for name, after in scores.items()}
+    mean, low, high = paired_interval(curves[_named(used)]["each"])
+    details = {"setting": _named(used), "mean": mean, "low": low, "high": high, "people": len(people), "curves": curves}
+    name = "fine-tuning moves identity: low end of 95 %"
+    row = gate(8, name, low, 0.0, details)
+    return replace(row, held=low > 0)
+
+
+def _named(setting: tuple[float, int]) -> str:
+    return f"lr {setting[0]:g}, {setting[1]} steps"
+
+
+def _moved(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Means before and after for each judge, and each person's difference, averaged over judges."""
+    each = [sum(b[j] - a[j] for j in a) / len(a) for a, b in zip(before, after, strict=True)]
+    means = {
+        judge: {"before": _mean([a[judge] for a in before]), "after": _mean([b[judge] for b in after])}
+        for judge in before[0]
+    }
+    return {"each": each, "mean": _mean(each), "judges": means}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

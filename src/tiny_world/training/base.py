@@ -1,0 +1,215 @@
+"""Training of the embedded world's base: U-Net, text encoder and names together, on captioned pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.diffusion import Schedule, add_noise
+from src.tiny_world import renderer
+from src.tiny_world.generator import kept_tokenizer, load_vae, new_base
+from src.tiny_world.names import encode_named, noun_of, traits_of
+from src.tiny_world.pictures import Pictures, read_rows, scene_for, to_tensor, write_rows
+from src.tiny_world.renderer.people import SPLITS, STYLES
+from src.tiny_world.training.loop import Budget, fit, mixed
+from src.tiny_world.wordings import NOUN, Wordings, word_ids
+
+EMPTY = 0.1  # of the captions are empty
+NOT_PHOTO = 1.5  # how often a picture that is no photo is shown, for a photo's once
+PROBED = (100, 300, 500, 700, 900)  # timesteps of the probe
+
+
+class Latents:
+    """Posterior mean and standard deviation of every picture, encoded once, on a device."""
+
+    def __init__(self, cache: Path, pictures: Pictures, device: torch.device):
+        vae = hashlib.sha256((cache / "vae.pt").read_bytes()).hexdigest()[:8]
+        # those of an autoencoder that was trained further are others
+        path = cache / f"latents-{vae}-{pictures.key}.npy"
+        autoencoder = load_vae(cache)
+        if not path.exists():
+            _encode_all(autoencoder, pictures, path, device)
+        self.data, self.scale = read_rows(path, device), autoencoder.config.scaling_factor
+
+    def sample(self, index: Tensor, generator: torch.Generator) -> Tensor:
+        """Scaled posterior samples [B, 4, 16, 16]."""
+        mean, std = self.data[index].float().unbind(1)
+        return self.scale * (mean + std * torch.randn(mean.shape, generator=generator, device=mean.device))
+
+
+@torch.no_grad()
+def _encode_all(vae: Any, pictures: Pictures, path: Path, device: torch.device) -> None:
+    beside, vae = path.with_suffix(".tmp.npy"), vae.to(device)
+    out = np.lib.format.open_memmap(beside, "w+", np.float16, (pictures.count, 2, 4, 16, 16))
+    for index in torch.arange(pictures.count).split(100 if device.type == "cpu" else 2000):
+        with torch.autocast(device.type, torch.bfloat16):
+            posterior = vae.encode(pictures.images(index).to(device)).latent_dist
+        out[index[0] : index[-1] + 1] = torch.stack([posterior.mean, posterior.std], 1).half().cpu().numpy()
+    out.flush()
+    os.replace(beside, path)
+
+
+def shown_states(text: Tensor, ids: Tensor, end_id: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """What the U-Net may read: text states [B, L, D] and which of them it sees, bool [B, L].
+
+    Half of the captions show their words alone, an eighth their words and the end token, the rest everything; end token
+    and pads are another caption's, and therefore say nothing that can be trusted. A U-Net that lives on them does not
+    read words where they stand (gate 4 of the world).
+    """
+    draw = torch.rand(len(ids), 1, generator=generator, device=ids.device)
+    end = (ids == end_id).int().argmax(1, keepdim=True)
+    position = torch.arange(ids.shape[1], device=ids.device)
+    mask = (position < end) | ((draw > 1 / 2) & (position == end)) | (draw > 5 / 8)
+    foreign = position >= end
+    return torch.where(foreign[..., None], text.roll(1, 0), text), mask
+
+
+def loss_weights(alpha_bar: Tensor) -> Tensor:
+    """Weights of the noise loss [T]: Min-SNR (gamma = 5; Hang et al. 2023) where there is little noise; up to eight
+    where there is much, since what a caption decides, place and style, is hardly seen in the plain loss there."""
+    snr = (alpha_bar / (1 - alpha_bar)).float()
+    return snr.clamp(max=5) / snr * (1 + 1 / snr).clamp(max=8)
+
+
+def named_states(text_encoder: Any, ids: Tensor, names: Tensor, at: Tensor) -> Tensor:
+    """Text states [B, L, D] in which who it is can be trusted at the name's own position alone.
+
+    In the first half of the batch all other positions say another person's name, which leaked into them. The encoder
+    is causal: a U-Net that reads people from the words after a name leaves gamma nothing to scale (gate 4).
+    """
+    half = len(ids) // 2
+    foreign = names[:half].roll(1, 0)
+    states = encode_named(
+        text_encoder, torch.cat([ids, ids[:half]]), torch.cat([names, foreign]), torch.cat([at, at[:half]])
+    )
+    own, other = states[: len(ids)], states[len(ids) :]
+    position = torch.arange(ids.shape[1], device=ids.device)
+    mixed_up = torch.where((position == at[:half, None])[..., None], own[:half], other)
+    return torch.cat([mixed_up, own[half:]])
+
+
+class Probe:
+    """Does the base read names? The noise loss of unseen people's photos under their own name, another's, and none."""
+
+    def __init__(self, vae: Any, tokenizer: Any, device: torch.device, people: int = 64):
+        chosen = SPLITS["validation"][4000 : 4000 + people]
+        photos = torch.stack(
+            [
+                to_tensor(renderer.drawing.draw(renderer.people.person(seed), scene_for(seed, style="photo"))[0])
+                for seed in chosen
+            ]
+        )
+        with torch.no_grad():
+            self.x_0 = (vae.config.scaling_factor * vae.encode(photos).latent_dist.mean).to(device)
+        self.eps = torch.randn(self.x_0.shape, generator=torch.Generator().manual_seed(0)).to(device)
+        self.traits = traits_of(chosen).to(device)
+        ids = tokenizer(f"a photo of {NOUN}", padding="max_length", return_tensors="pt").input_ids.to(device)
+        self.ids, self.end = ids.expand(people, -1), 5
+        self.noun_id, self.schedule = int(ids[0, 4]), Schedule.ddim(50)
+
+    @torch.no_grad()
+    def __call__(self, net: Any) -> dict[str, float]:
+        """Losses, means over people and PROBED timesteps: own, other, generic; and own over other at t = 500."""
+        noun = noun_of(net["text_encoder"], self.noun_id)
+        own = net["names"](self.traits, noun)
+        names = {"own": own, "other": own.roll(1, 0), "generic": noun.expand_as(own)}
+        losses = {name: self._losses(net, words) for name, words in names.items()}
+        middle = PROBED.index(500)
+        found = {name: sum(each) / len(each) for name, each in losses.items()}
+        return found | {"own_over_other_500": losses["own"][middle] / losses["other"][middle]}
+
+    def _losses(self, net: Any, names: Tensor) -> list[float]:
+        at = torch.full((len(names),), 4, device=names.device)
+        losses = []
+        with mixed(names.device):
+            text = encode_named(net["text_encoder"], self.ids, names, at)
+            seen = (torch.arange(text.shape[1], device=text.device) < self.end).expand(len(text), -1)
+            for t in PROBED:
+                steps = torch.full((len(names),), t, device=names.device)
+                x_t = add_noise(self.x_0, self.eps, t, self.schedule)
+                # past what may have been compiled for the training's own shapes
+                noise = net["unet"].forward(x_t, steps, text, encoder_attention_mask=seen).sample.float()
+                losses.append(float((noise - self.eps).square().mean()))
+        return losses
+
+
+def known_traits(cache: Path, pictures: Pictures, device: torch.device) -> Tensor:
+    """The traits of all people shown [P, T], in their order."""
+    path = cache / f"traits-{pictures.key}.npy"
+    if not path.exists():
+        one = lambda index: traits_of([pictures.first + index])[0].numpy()  # noqa: E731
+        write_rows(path, one, -(-pictures.count // pictures.per_person), one(0).shape, np.float32)
+    return read_rows(path, device)
+
+
+def by_third(losses: Tensor, third: Tensor) -> dict[str, Tensor]:
+    """Mean losses [B] of each third of the noise range, 0 the lowest; without asking a GPU how many there are."""
+    return {f"third_{k}": (losses * (third == k)).sum() / (third == k).sum().clamp(min=1) for k in range(3)}
+
+
+def shown_shares(styles: Tensor) -> Tensor:
+    """Cumulated shares [count] by which pictures are shown: those that are no photo more often."""
+    weight = torch.where(styles == STYLES.index("photo"), 1.0, NOT_PHOTO).double()
+    return (weight / weight.sum()).cumsum(0)
+
+
+def train_base(
+    cache: Path,
+    *,
+    budget: Budget,
+    device: torch.device,
+    pictures: Mapping[str, Any],
+    batch: int = 64,
+    lr: float = 8e-4,
+    compiled: bool = False,
+    seed: int = 2,
+) -> dict[str, Any]:
+    """U-Net, text encoder and names together on captioned pictures; weighted noise loss, 10 % empty captions.
+
+    pictures: {"count", "per_person"}. compiled: the U-Net by torch.compile.
+    """
+    drawn = Pictures(cache, first=0, **pictures)
+    tokenizer = kept_tokenizer(cache)
+    latents, wordings = Latents(cache, drawn, device), Wordings(cache, drawn, tokenizer, device)
+    people, shares = known_traits(cache, drawn, device), shown_shares(wordings.style)
+    empty = tokenizer("", padding="max_length", return_tensors="pt").input_ids.to(device)
+    noun_id, end_id = word_ids(tokenizer)[NOUN], tokenizer.eos_token_id
+    schedule = Schedule.ddim(50)
+    alpha_bar, weights = schedule.alpha_bar.float().to(device), loss_weights(schedule.alpha_bar).to(device)
+
+    def loss(net: Any, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        draw = torch.rand(2, batch, generator=generator, device=device, dtype=torch.float64)
+        index = torch.searchsorted(shares, draw[0]).clamp(max=drawn.count - 1)
+        ids, at = wordings.sample(index, generator)
+        silent = draw[1] < EMPTY
+        ids, at = torch.where(silent[:, None], empty, ids), torch.where(silent, 0, at)
+        x_0 = latents.sample(index, generator)
+        eps = torch.randn(x_0.shape, generator=generator, device=device)
+        t = torch.randint(len(alpha_bar), (batch,), generator=generator, device=device)
+        level = alpha_bar[t].view(-1, 1, 1, 1)
+        x_t = level.sqrt() * x_0 + (1 - level).sqrt() * eps
+        with mixed(device):
+            names = net["names"](people[index // drawn.per_person], noun_of(net["text_encoder"], noun_id))
+            states = named_states(net["text_encoder"], ids, names, at)
+            text, mask = shown_states(states, ids, end_id, generator)
+            error = net["unet"](x_t, t, text, encoder_attention_mask=mask).sample.float() - eps
+        each = error.square().mean((1, 2, 3))
+        return (each * weights[t]).mean(), by_third(each.detach(), (t * 3) // len(alpha_bar))
+
+    torch.manual_seed(seed)
+    net = new_base(tokenizer)
+    if device.type == "cuda":
+        net["unet"].to(memory_format=torch.channels_last)
+    if compiled:
+        net["unet"].compile()
+    how: dict[str, Any] = {"budget": budget, "device": device, "draws": device, "peak_lr": lr, "seed": seed}
+    probe = Probe(load_vae(cache), tokenizer, device)
+    report = fit(net, loss, checkpoint=cache / "base.pt", ema_decay=0.999, decay_from=0.5, probe=probe, **how)
+    return report | {"batch": batch, "pictures_seen": batch * report["steps"], "pictures_drawn": drawn.count}
