@@ -12,8 +12,8 @@ from src.harness.build import build, count
 from src.harness.command import command
 from src.harness.compose import PACKAGE, compose
 from src.harness.device import begun, handed_on, memory_for, moved
+from src.harness.pretraining import encode, trained_promptnet
 from src.methods.profusion import Personal
-from src.prepare_data import encode
 from src.reports.grids import image_grid
 from src.runs.provenance import now
 from src.runs.store import read_json, save_png, to_picture, write_json
@@ -25,7 +25,6 @@ from src.tiny_world.training import base as base_training
 from src.tiny_world.training import vae as vae_training
 from src.tiny_world.training.loop import Budget
 from src.tiny_world.wordings import Wordings
-from src.train import trained_promptnet
 
 WEIGHTS = PACKAGE / "tiny_world" / "weights"
 JUDGES = WEIGHTS / "judges"

@@ -4,15 +4,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from src.data.latents import write_latents
 from src.harness.build import build, count
 from src.harness.command import command
 from src.harness.composed import weights_of
 from src.harness.device import begun, moved
 from src.harness.needs import check, needs_of, table
-from src.learning.pretrain import encode_photos
-from src.models.base import TextToImage
-from src.models.digest import encoders_digest
+from src.harness.pretraining import encode
 
 PARTS = ("train", "validation")
 
@@ -44,18 +41,6 @@ def main(cfg: DictConfig) -> None:
         for part, own in photos.items():
             encode(base, own, out / part / "latents", batch)
             print(f"{'latents':<11}{out / part / 'latents'}", flush=True)
-
-
-def encode(base: TextToImage, photos, folder: Path, batch: int) -> None:
-    """Latents and vision tokens of all photos, by the encoders of this base."""
-    write_latents(
-        photos,
-        lambda images: encode_photos(base, images.to(base.device)),
-        folder,
-        encoders=encoders_digest(base),
-        vision_dtype=base.image_encoder.dtype,
-        batch=batch,
-    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """What regularising S* costs (Zhou et al. 2023, figure 2): `python -m src.regularisation`."""
 
-import math
 from typing import Any
 
 from omegaconf import DictConfig
@@ -12,17 +11,15 @@ from src.harness.composed import Composed
 from src.harness.deciding import PAGE, SIDE, TRAINING, code_of
 from src.harness.device import begun, described, handed_on
 from src.harness.needs import show
+from src.harness.pretraining import ORDERS, check_penalties, regularised
 from src.harness.study import Rows
 from src.reports import figures
 from src.reports.formats import to_csv, to_markdown, to_text
 from src.runs.digests import digest
-from src.runs.run import Run, open_run
+from src.runs.run import open_run
 from src.runs.store import write_atomic
 from src.statistics.levels import level
 from src.statistics.table import Table
-from src.train import trained_promptnet
-
-ORDERS = ["+experiment=tiny_pretrain"]  # what is continued
 
 
 @command("regularisation", keeps=DRAWN)
@@ -50,33 +47,6 @@ def main(cfg: DictConfig) -> None:
             run.finish({"penalties": plain(cfg.penalties)})
     print(to_text(table))
     print(f"table:  {run.made('table.md')}\ncurves: {run.made('curves.png')} (look at them)", flush=True)
-
-
-def check_penalties(penalties: Any) -> None:
-    """Before anything is trained: ValueError if there is none, or one that is no number of 0 or more."""
-    listed = isinstance(penalties, list) and len(penalties) > 0
-    if not listed or not all(isinstance(each, int | float) and 0 <= each < math.inf for each in penalties):
-        raise ValueError(f"penalties ({penalties}) must be a list of one or more lambdas of 0 or more, such as [0,0.1]")
-
-
-def regularised(cfg: DictConfig, penalty: float) -> tuple[Run, Run]:
-    """The run of the early checkpoint that all penalties have in common, and the run that goes on under this one."""
-    check_penalties([penalty])
-    early = continued(cfg, steps=cfg.early_steps)
-    start = ["promptnet=continued", f"promptnet.folder={early.path('promptnet')}"]
-    return early, continued(cfg, f"learning.penalty={penalty}", *start, steps=cfg.further_steps)
-
-
-def continued(cfg: DictConfig, *overrides: str, steps: int) -> Run:
-    """The run that trains PromptNet for some steps, from nothing or from where another one ended."""
-    changes = [
-        f"trainer.steps={steps}",
-        f"runs={cfg.runs}",
-        "logger=disabled",
-        *handed_on(cfg, ("device", "tf32")),
-        *overrides,
-    ]
-    return trained_promptnet(compose("train", [*ORDERS, *changes]))
 
 
 def scored(cfg: DictConfig, anchors: dict[str, Rows], *overrides: str) -> tuple[dict[str, Any], str]:

@@ -1,32 +1,12 @@
 """Pre-train PromptNet on photos alone: `python -m src.train +experiment=tiny_pretrain`."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
-import torch
 from omegaconf import DictConfig
 
-from src.data.latents import LatentCache
-from src.files.folders import sizes_digest
 from src.harness import needs as preflight
-from src.harness.build import build, plain
 from src.harness.command import command
-from src.harness.composed import check_logger, weights_of
-from src.harness.deciding import TRAINING, code_of, deciding, portable
-from src.harness.device import begun, check_dtype, described, device_of, laid_out, memory_for, set_tf32
+from src.harness.device import begun, set_tf32
+from src.harness.pretraining import trained_promptnet
 from src.learning.trainer import is_follower
-from src.learning.tuned import Tuned
-from src.methods.profusion import Personal, Sampler
-from src.models.digest import encoders_digest
-from src.reports.grids import image_grid
-from src.runs.digests import digest
-from src.runs.run import Run, open_run, run_folder
-from src.runs.store import save_png, to_picture
-
-# what to do about memory; neither changes what is learned
-TO_TRAIN = "set learning.gradient_checkpointing=true, or a lower data.batch"
-COMPUTED = {"bf16-mixed": "bfloat16", "64-true": "float64"}  # in what, by trainer.precision
 
 
 @command("train", keeps="every checkpoint is kept in {runs}")
@@ -41,95 +21,6 @@ def main(cfg: DictConfig) -> None:
     run = trained_promptnet(cfg)
     if not is_follower():
         print(f"validation: {run.summary()['validation']}\nPromptNet: {run.made('promptnet')}", flush=True)
-
-
-def trained_promptnet(cfg: DictConfig) -> Run:
-    """The finished run of this configuration: stored, continued, or made now."""
-    check_logger(cfg)
-    preflight.show(cfg)
-    computed = COMPUTED.get(cfg.trainer.precision, "float32")  # an unknown one is refused by the trainer
-    check_dtype(device_of(cfg.trainer.accelerator), computed, "trainer.precision", instead="32-true")
-    settings, key = portable(plain(cfg)), key_of(cfg)
-    if is_follower():  # the first process of this training holds the run; the others only learn
-        run = Run(run_folder(cfg.runs, "train", key))
-        if not run.complete:
-            pretrain(cfg, run, key)
-        return run
-    about: dict[str, Any] = {"group": f"{cfg.world.name}-pretrain", "tags": [cfg.world.name, "pretrain"]}
-    about["device"] = described(device_of(cfg.trainer.accelerator))
-    with open_run(cfg.runs, "train", settings, key, logger=plain(cfg.logger), **about) as run:
-        if not run.complete:
-            promptnet, validation = pretrain(cfg, run, key)
-            promptnet.save(run.path("promptnet"))
-            run.keep("checkpoint", run.path("promptnet"))
-            run.finish({"validation": validation, "steps": cfg.trainer.steps})
-    return run
-
-
-def key_of(cfg: DictConfig) -> str:
-    """The digest of the training, and of what its validation says. Devices change no result, but for rounding.
-
-    Photos are known by their paths and sizes: to read all of them would take longer than to begin.
-    """
-    settings = portable(plain(cfg))
-    own = {name: deciding(settings[name]) for name in ("base", "promptnet", "learning", "data", "seed")}
-    own["data"] = {name: value for name, value in own["data"].items() if name not in ("batch", "workers")}
-    folders = {part: own["data"][part].get("folder") for part in ("train", "validation") if own["data"].get(part)}
-    places = {part: Path(folder).expanduser() for part, folder in folders.items() if folder}
-    own["photos"] = {part: sizes_digest(path) for part, path in places.items() if path.is_dir()}
-    trainer = ("steps", "gradient_clip", "precision", "ema", "validation_batches")
-    own["trainer"] = {name: cfg.trainer[name] for name in trainer}
-    own["trainer"] |= {"minutes": cfg.trainer.minutes} if cfg.trainer.minutes else {}
-    own |= {"tf32": True} if cfg.tf32 else {}
-    return digest(own, weights=weights_of(cfg, "base", "promptnet"), code=code_of(TRAINING))
-
-
-def pretrain(cfg: DictConfig, run: Run, key: str):
-    """(PromptNet, validation), after the last step."""
-    device = device_of(cfg.trainer.accelerator)  # where the trainer puts both
-    base = laid_out(build(cfg.base), device)
-    torch.manual_seed(cfg.seed)
-    promptnet = build(cfg.promptnet)(
-        base.unet,
-        vision_width=base.image_encoder.config.hidden_size,
-        text_width=base.text_encoder.config.hidden_size,
-    )
-    promptnet, data = laid_out(promptnet, device), build(cfg.data)
-    if isinstance(data.train, LatentCache):
-        data.train.check(encoders_digest(base))
-    with memory_for("pre-training", TO_TRAIN, device):
-        validation = build(cfg.trainer)(
-            build(cfg.learning)(base=base, promptnet=promptnet, seed=cfg.seed),
-            data,
-            folder=run.folder,
-            experiment=key,
-            log=run.log,
-            show=preview(cfg, run, base, promptnet, data),
-            resume=cfg.resume,
-            seed=cfg.seed,
-            accelerator=str(device),
-        )
-    return promptnet, validation
-
-
-def preview(cfg: DictConfig, run: Run, base, promptnet, data) -> Callable[[int], None]:
-    """Saves what PromptNet makes of the first validation photos: photo, then "a photo of S*" with two seeds."""
-    if cfg.preview is None:
-        return lambda step: None
-    items = [data.validation[index] for index in range(min(6, len(data.validation)))]
-    if not all("image" in item for item in items):
-        raise ValueError("a preview needs photos, and data.validation holds their encodings alone: set preview=null")
-    photos = [item["image"] for item in items]
-    sampler: Sampler = build(cfg.preview)
-
-    def show(step: int) -> None:
-        rows = []
-        for photo in photos:
-            person = Personal(Tuned(base, promptnet), photo[None].to(promptnet.conv_in.weight.device), sampler, None)
-            rows.append([to_picture(x.cpu()) for x in (photo, *person(cfg.learning.prompt, [0, 1]))])
-        save_png(run.path(f"images/step-{step:07d}.png"), image_grid(rows), {"step": step})
-
-    return show
 
 
 if __name__ == "__main__":

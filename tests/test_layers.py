@@ -40,6 +40,7 @@ OWNERS = {
     "pytorch_lightning": ("learning/", "data/datamodule.py"),
 }
 FILES = sorted(SRC.rglob("*.py"))
+COMMANDS = {path.stem for path in SRC.glob("*.py")} - {*LOWEST, "__init__"}
 
 
 def imported(path: Path) -> set[str]:
@@ -60,6 +61,7 @@ def test_imports_go_down(path):
         assert ours <= BELOW[layer], f"{path.name} reaches up or sideways: {ours - BELOW[layer]}"
     else:
         assert path.parent == SRC, f"{path} belongs to no layer"
+        assert not ours & COMMANDS, f"{path.name} imports a command: {ours & COMMANDS}; what they share lies in harness"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))

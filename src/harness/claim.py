@@ -10,7 +10,7 @@ from src.harness.compose import compose
 from src.harness.composed import changed
 from src.harness.deciding import deciding
 from src.harness.device import handed_on
-from src.regularisation import ORDERS, regularised
+from src.harness.pretraining import ORDERS, regularised
 from src.runs.run import Run
 
 PENALTY = "learning.penalty="  # a side's override that speaks of pre-training

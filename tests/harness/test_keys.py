@@ -9,12 +9,13 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from src import personalise, train
+from src import personalise
 from src.harness.claim import decisive
 from src.harness.compose import CONF, settings
 from src.harness.composed import Composed, changed, weights_of
 from src.harness.deciding import INDIFFERENT
 from src.harness.judges import weight_digests
+from src.harness.pretraining import key_of
 
 PHOTO = Path(__file__).parents[2] / "src" / "tiny_world" / "examples" / "person-300000.png"
 # what is never part of a key: where runs lie, who is told, what is printed
@@ -97,19 +98,19 @@ def test_a_training_knows_every_setting():
     # what has no influence on weights or on what the validation says
     left_out = ("trainer.checkpoint_every", "trainer.validate_every", "trainer.keep", "trainer.accelerator")
     left_out += ("trainer.devices", "trainer.nodes", "data.batch", "data.workers", "resume", "preflight_only")
-    key = train.key_of(cfg)
+    key = key_of(cfg)
     for name in leaves(
         cfg, *ELSEWHERE, *OF_EVALUATION, "world", "preview", "trainer._target_", "trainer._partial_", *left_out
     ):
-        assert train.key_of(with_another(cfg, name, {})) != key, name
+        assert key_of(with_another(cfg, name, {})) != key, name
 
 
 def test_a_training_knows_its_photos(tmp_path):
     Image.new("L", (64, 64)).save(tmp_path / "0.png")
     data = ["data=ffhq", "data.train.size=64", f"data.train.folder={tmp_path}", f"data.validation.folder={tmp_path}"]
-    keys = [train.key_of(composed("train", "+experiment=tiny_pretrain", *data))]
+    keys = [key_of(composed("train", "+experiment=tiny_pretrain", *data))]
     Image.radial_gradient("L").resize((64, 64)).save(tmp_path / "0.png")
-    keys += [train.key_of(composed("train", "+experiment=tiny_pretrain", *data)) for _ in range(2)]
+    keys += [key_of(composed("train", "+experiment=tiny_pretrain", *data)) for _ in range(2)]
     assert keys[0] != keys[1] == keys[2]
 
 
