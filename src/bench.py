@@ -1,10 +1,12 @@
-"""How fast: `python -m src.bench judge`. Each benchmark is a file bench_NAME.py with a command of its own."""
+"""How fast: `python -m src.bench NAME`, which is `run(cfg)` of benchmarks/NAME.py under conf/bench_NAME.yaml."""
 
 import importlib
 import sys
-from pathlib import Path
 
-NAMES = sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py"))
+from src.harness.command import command
+from src.harness.compose import CONF
+
+NAMES = sorted(path.stem.removeprefix("bench_") for path in CONF.glob("bench_*.yaml"))
 
 
 def main() -> None:
@@ -12,7 +14,7 @@ def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
         sys.exit(f"error: name a benchmark: python -m src.bench {'|'.join(NAMES)}")
     name = sys.argv.pop(1)
-    importlib.import_module(f"src.bench_{name}").main()
+    command(f"bench_{name}")(importlib.import_module(f"src.benchmarks.{name}").run)()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from src.benchmarks.clock import TimeIsUp, at_most, cleared, peak_flops
 from src.data.photos import read_photos
 from src.harness import device as devices
 from src.harness.build import build, count, plain
-from src.harness.command import command
 from src.learning.finetune import Finetune
 from src.learning.tuned import Tuned, untuned
 from src.methods.profusion import Personal
@@ -27,8 +26,7 @@ LATE = ("sample_recorded", "sample_compiled", "same_compiled")  # compiling take
 Rows = Iterator[dict[str, Any]]
 
 
-@command("bench_gpu")
-def main(cfg: DictConfig) -> None:
+def run(cfg: DictConfig) -> None:
     folder, chosen = Path(cfg.out), chosen_parts(cfg)
     if not chosen:
         report.write_pages(folder)
@@ -234,7 +232,3 @@ def near(what: str, distance: Any) -> dict[str, Any]:
 def far(what: str, distance: Any) -> dict[str, Any]:
     """A distance that is only told."""
     return {"what": what, "distance": float(distance), "limit": None}
-
-
-if __name__ == "__main__":
-    main()

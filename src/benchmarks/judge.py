@@ -12,7 +12,6 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from src.harness.build import count
-from src.harness.command import command
 from src.harness.device import begun
 from src.harness.judges import Panel
 from src.metrics.judged import judge_scene
@@ -22,8 +21,7 @@ from src.metrics.score import FaceRule, Scene
 PEOPLE, PROMPTS = 10, 5
 
 
-@command("bench_judge")
-def main(cfg: DictConfig) -> None:
+def run(cfg: DictConfig) -> None:
     panel, clock, images, size = Panel(cfg, begun(cfg)), Clock(), count(cfg, "images"), count(cfg, "size")
     panel.check(cfg.missing)
     if cfg.preflight_only:
@@ -98,7 +96,3 @@ def judged(scene: Scene, panel: Panel, album: Album, kept: dict[str, Path], batc
     """Everything that `evaluate` does between reading files and writing tables."""
     how: dict[str, Any] = {"generic": "a person", "rule": FaceRule(), "kept": kept, "batch_size": batch}
     judge_scene(scene, panel.here, album=album, **how)
-
-
-if __name__ == "__main__":
-    main()

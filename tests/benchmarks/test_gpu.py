@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.benchmarks import gpu as bench_gpu
+from src import bench
 from src.benchmarks.clock import TimeIsUp, at_most, flops_of, peak_flops
+from src.benchmarks.gpu import PARTS
 from src.benchmarks.report import goals, page, read
 from src.benchmarks.scale import calls_of
 from src.harness.build import build
@@ -23,7 +24,7 @@ SMALL += ["pretrain.tries=[{cached: true, gradient_checkpointing: true, batch: 1
 def test_without_a_gpu_it_says_so_in_one_sentence(typed, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is one here")
-    status, out, complaint = typed(bench_gpu, f"out={tmp_path}")
+    status, out, complaint = typed(bench, "gpu", f"out={tmp_path}")
     assert (status, out) == (1, "")
     assert (
         complaint == "error: there is no NVIDIA GPU here, so nothing was measured; device=cpu tries the benchmark out"
@@ -33,7 +34,7 @@ def test_without_a_gpu_it_says_so_in_one_sentence(typed, tmp_path):
 
 @pytest.mark.weights
 def test_every_part_is_measured_and_kept(typed, tmp_path):
-    status, out, _ = typed(bench_gpu, *SMALL, f"out={tmp_path}", "only=[pretrain,finetune,sample]")
+    status, out, _ = typed(bench, "gpu", *SMALL, f"out={tmp_path}", "only=[pretrain,finetune,sample]")
     assert status == 0
     parts = read(tmp_path)["parts"]
     assert {name: part["failure"] for name, part in parts.items()} == dict.fromkeys(
@@ -52,7 +53,7 @@ def test_every_part_is_measured_and_kept(typed, tmp_path):
 
 @pytest.mark.weights
 def test_the_cpu_is_the_same_as_itself_with_every_judge(typed, tmp_path):
-    assert typed(bench_gpu, *SMALL, f"out={tmp_path}", "only=[same]")[0] == 0
+    assert typed(bench, "gpu", *SMALL, f"out={tmp_path}", "only=[same]")[0] == 0
     part = read(tmp_path)["parts"]["same"]
     bounded = {row["what"]: row["distance"] for row in part["rows"] if row["limit"] is not None}
     assert part["failure"] == ""
@@ -65,8 +66,8 @@ def test_the_cpu_is_the_same_as_itself_with_every_judge(typed, tmp_path):
 
 def test_a_part_that_fails_loses_neither_the_others_nor_what_was_there(typed, tmp_path):
     words = [*SMALL, f"out={tmp_path}", "embedded.photo=nobody.png"]
-    assert typed(bench_gpu, *words, "only=[finetune]")[0] == 0
-    assert typed(bench_gpu, *words, "only=[same]")[0] == 0
+    assert typed(bench, "gpu", *words, "only=[finetune]")[0] == 0
+    assert typed(bench, "gpu", *words, "only=[same]")[0] == 0
     parts = read(tmp_path)["parts"]
     assert parts["same"]["failure"].startswith("FileNotFoundError: picture nobody.png")
     assert parts["finetune"]["failure"] == ""
@@ -74,16 +75,16 @@ def test_a_part_that_fails_loses_neither_the_others_nor_what_was_there(typed, tm
 
 
 def test_a_part_ends_with_its_time(typed, tmp_path):
-    assert typed(bench_gpu, *SMALL, f"out={tmp_path}", "only=[sample]", "seconds.sample=0.001")[0] == 0
+    assert typed(bench, "gpu", *SMALL, f"out={tmp_path}", "only=[sample]", "seconds.sample=0.001")[0] == 0
     assert read(tmp_path)["parts"]["sample"]["failure"] == "stopped after 0 s"
     with pytest.raises(TimeIsUp, match="no time was left"), at_most(-1):
         pass
 
 
 def test_the_page_is_written_from_what_was_kept(typed, tmp_path):
-    assert typed(bench_gpu, f"out={tmp_path}", "only=[]")[0] == 0
+    assert typed(bench, "gpu", f"out={tmp_path}", "only=[]")[0] == 0
     assert "not measured yet" in (tmp_path / "gpu.md").read_text()
-    assert typed(bench_gpu, f"out={tmp_path}", "only=[moon]")[2].startswith(
+    assert typed(bench, "gpu", f"out={tmp_path}", "only=[moon]")[2].startswith(
         "error: only (['moon']) must be a list of one of same"
     )
     stored = Path(__file__).parents[2] / "experiments" / "speed"
@@ -136,7 +137,7 @@ class Without(PathFinder):
 
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Without
-from src.benchmarks.gpu import main
+from src.bench import main
 
 main()
 """
@@ -146,8 +147,8 @@ main()
 @pytest.mark.weights
 def test_it_runs_where_rare_packages_are_not_installed(tmp_path):
     words = [*SMALL, f"out={tmp_path}", f"runs={tmp_path}"]
-    done = subprocess.run([sys.executable, "-c", WITHOUT, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", WITHOUT, "gpu", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
-    assert {name: part["failure"] for name, part in parts.items()} == dict.fromkeys(bench_gpu.PARTS, "")
+    assert {name: part["failure"] for name, part in parts.items()} == dict.fromkeys(PARTS, "")
     assert "text_a (No module named 'open_clip')" in parts["same"]["notes"][0]

@@ -6,7 +6,6 @@ import torch
 from omegaconf import DictConfig
 
 from src.harness.build import build, count
-from src.harness.command import command
 from src.harness.device import begun, device_of, laid_out, moved
 from src.harness.needs import check_needs, show_needs
 from src.learning.pretrain import encode_photos
@@ -15,8 +14,7 @@ from src.learning.speed import measure
 MOST = 1.15  # the ratio that a training with a cache should not pass
 
 
-@command("bench_train")
-def main(cfg: DictConfig) -> None:
+def run(cfg: DictConfig) -> None:
     begun(cfg)
     if cfg.preflight_only:
         return show_needs(cfg, "train")
@@ -65,7 +63,3 @@ def report(cfg: DictConfig, found: dict[str, Any]) -> str:
             f" ({found['step_seconds']:.3f} s / {found['bare_seconds']:.3f} s; with a cache at most {MOST} is wanted)",
         ]
     )
-
-
-if __name__ == "__main__":
-    main()
