@@ -1,6 +1,5 @@
 """Files that are whole or not there, and locks: the bottom layer, for whoever writes something."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -10,6 +9,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from filelock import FileLock, Timeout
 
 RECORD = ".sha256"  # what the file beside a file is called that holds its digest, in the format of `sha256sum -c`
 REMEDY = "free some space there, or choose another output folder that you may write to"
@@ -57,20 +58,21 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def locked(path: Path, what: str, echo: Callable[[str], None] = print) -> Iterator[None]:
     """Hold the lock file `path`; if another process holds it, say so once and wait. It dies with its holder."""
     make_folder(path.parent)
+    lock, holder = FileLock(path, fallback_to_soft=False), ""  # a soft one would outlive its holder
     with naming(path.parent):
-        file = open(path, "a+")  # noqa: SIM115 (it is closed below; only opening it is named)
-    with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            echo(f"Waiting for {what}: {holder} is at work on it, this goes on when it ends (Ctrl-C stops).")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        with naming(path.parent):  # at once: what lay in a buffer would fail again when the file is closed
-            file.truncate(0)
-            os.write(file.fileno(), f"process {os.getpid()} (since {datetime.now():%H:%M:%S})".encode())
+            lock.acquire(blocking=False)
+        except Timeout:
+            holder = path.read_text().strip() or "another process"
+    if holder:
+        echo(f"Waiting for {what}: {holder} is at work on it, this goes on when it ends (Ctrl-C stops).")
+        lock.acquire()
+    try:
+        with naming(path.parent):
+            path.write_text(f"process {os.getpid()} (since {datetime.now():%H:%M:%S})")
         yield
+    finally:
+        lock.release()
 
 
 def _flush_folder(folder: Path) -> None:
