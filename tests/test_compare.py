@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from src import compare, human_eval
-from src.harness.words import gathered
+from src.harness.settings.words import gathered
 from src.runs.store import read_csv, write_csv
 
 

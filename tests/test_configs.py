@@ -9,8 +9,9 @@ import torch
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
-from src.harness import build, compose, schema
+from src.harness import build, compose
 from src.harness import claim as claim_sides
+from src.harness.settings import check, schema
 from src.methods.profusion import ProFusion
 from src.models.promptnet import PromptNet
 
@@ -38,10 +39,10 @@ def config_folder():
 
 
 def check_lines(cfg, command):
-    """Every setting has a line in src/harness/schema.py, and what is shipped fits it."""
+    """Every setting has a line in src/harness/settings/schema.py, and what is shipped fits it."""
     lacking = [name for name in compose.settings(cfg) if schema.kind_of(name, command) is None]
-    assert not lacking, f"add a line to src/harness/schema.py for {', '.join(lacking)}"
-    schema.check(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "stage"]), command)
+    assert not lacking, f"add a line to src/harness/settings/schema.py for {', '.join(lacking)}"
+    check.check(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "stage"]), command)
 
 
 @pytest.mark.parametrize("root", ROOTS)

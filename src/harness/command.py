@@ -15,10 +15,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
-from src.harness import schema, signals
+from src.harness import signals
 from src.harness.build import check_targets
 from src.harness.compose import CONF, check_overrides, composed, composition_error, typed
 from src.harness.errors import cause_of, one_line
+from src.harness.settings import check
 
 ANEW = "nothing half-made is kept; the same command begins anew"
 DRAWN = "every person who was learned and every image is kept in {runs}"  # what a stopped study keeps
@@ -38,7 +39,7 @@ def command(name: str, keeps: str = "") -> Callable[[Callable[[DictConfig], None
         def checked(cfg: DictConfig) -> None:
             try:
                 check_overrides(cfg, HydraConfig.get().overrides.task)
-                schema.check(cfg, name)
+                check.check(cfg, name)
                 check_targets(cfg)
                 ending.kept = _kept(cfg, keeps)
                 main(cfg)

@@ -11,10 +11,10 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from src.harness import schema, targets
 from src.harness.build import check_targets
-from src.harness.errors import one_line
-from src.harness.words import GATHERED, for_hydra, names_files
+from src.harness.errors import one_line, shown
+from src.harness.settings import check, schema, targets
+from src.harness.settings.words import GATHERED, for_hydra, names_files
 
 PACKAGE = Path(__file__).parents[1]
 CONF = PACKAGE.parent / "conf"
@@ -35,7 +35,7 @@ def composed(name: str, arguments: Sequence[str]) -> DictConfig:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             cfg = hydra.compose(name, words)
         check_overrides(cfg, words)
-        schema.check(cfg, name)
+        check.check(cfg, name)
     except (HydraException, OmegaConfBaseException) as error:
         raise ValueError(composition_error(error, name)) from error
     return cfg
@@ -51,7 +51,7 @@ def typed(name: str, arguments: Sequence[str]) -> list[str]:
         if word.startswith("~"):
             raise ValueError(f"{word}: no setting is deleted; write {group}=null where there may be none")
         if choices and not names_files(value):
-            raise ValueError(f"{group} ({schema.shown(value)}) must be one of {', '.join(choices)}")
+            raise ValueError(f"{group} ({shown(value)}) must be one of {', '.join(choices)}")
     return words
 
 
@@ -59,7 +59,7 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     """The configuration of another command, inside a command. ValueError as for a command line."""
     cfg = hydra.compose(name, list(overrides))
     check_overrides(cfg, overrides)
-    schema.check(cfg, name)
+    check.check(cfg, name)
     check_targets(cfg)
     return cfg
 

@@ -1,10 +1,11 @@
 """What went wrong, in one sentence."""
 
+from typing import Any
+
 from hydra.errors import HydraException, InstantiationException
 
-from src.harness.schema import shown
-
 LONGEST_WORD, LONGEST = 1_000, 20_000  # letters of a message: a prompt of 200 kB is not told in full
+QUOTED = 80  # letters of a value that a message quotes
 
 
 def cause_of(error: BaseException) -> BaseException:
@@ -22,3 +23,9 @@ def one_line(error: BaseException) -> str:
         return f"{shown(error.filename)}: {error.strerror}; give another path"
     words = " ".join(word if len(word) <= LONGEST_WORD else f"{word[:40]}..." for word in str(error).split())
     return words if len(words) <= LONGEST else f"{words[:LONGEST]}..."
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it."""
+    text = "null" if value is None else " ".join(str(value).split())
+    return text if len(text) <= QUOTED else f"{text[:QUOTED]}..."

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from src.harness import compose, schema
+from src.harness import compose
+from src.harness.settings import check, kinds
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 REFUSED = [
     ("ablate", "sampler.steps=1.5", "sampler.steps (1.5) must be a whole number from 1"),
     ("ablate", "sampler.steps=1e3", "sampler.steps (1000.0) must be a whole number"),
@@ -80,7 +81,7 @@ def test_what_a_study_file_gives_to_another_setting_is_checked_by_that_setting(c
     cfg = compose.composed(command, [])
     OmegaConf.update(cfg, place, change, merge=False)
     with pytest.raises(ValueError, match=r"sampler\.steps \(ten\) must be a whole number"):
-        schema.check(cfg, command)
+        check.check(cfg, command)
 
 
 @pytest.mark.parametrize("words", [("ablate", "sampler.steps=1.5"), ("bench", "train", "steps=ten")], ids=" ".join)
@@ -104,12 +105,12 @@ def slowness() -> float:
 @pytest.mark.parametrize(
     ("kind", "good", "bad"),
     [
-        (schema.whole(1, 9), [1, 9], [0, 10, 1.0, True, "1", None, [1]]),
-        (schema.number(0, 1, above=True, below=True), [0.5], [0, 1, float("nan"), True, "0.5"]),
-        (schema.number(), [-1e30, 0], [float("inf"), None]),
-        (schema.choice("a", "b"), ["a"], ["c", None, ["a"]]),
-        (schema.listed(schema.TEXT, 1) | schema.NULL, [["a"], None], [[], "a", [1]]),
-        (schema.GROUP, [{}], [None, []]),
+        (kinds.whole(1, 9), [1, 9], [0, 10, 1.0, True, "1", None, [1]]),
+        (kinds.number(0, 1, above=True, below=True), [0.5], [0, 1, float("nan"), True, "0.5"]),
+        (kinds.number(), [-1e30, 0], [float("inf"), None]),
+        (kinds.choice("a", "b"), ["a"], ["c", None, ["a"]]),
+        (kinds.listed(kinds.TEXT, 1) | kinds.NULL, [["a"], None], [[], "a", [1]]),
+        (kinds.GROUP, [{}], [None, []]),
     ],
     ids=lambda value: getattr(value, "words", None),
 )

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from src.harness import build, compose, schema
-from src.harness.words import for_hydra, literal, quoted
+from src.harness import build, compose
+from src.harness.settings import schema
+from src.harness.settings.words import for_hydra, literal, quoted
 
 # no NUL: a shell cannot hand it over
 TEXTS = st.text(st.one_of(st.sampled_from("\\'\"[]{}(),=: $~*#\n\t"), st.characters(exclude_categories=["Cs", "Cc"])))

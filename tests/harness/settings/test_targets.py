@@ -10,7 +10,8 @@ from hydra import initialize_config_dir
 from hydra.errors import HydraException
 
 from src import ablate, train
-from src.harness import build, compose, targets
+from src.harness import build, compose
+from src.harness.settings import targets
 
 COPY = "{_target_: shutil.copyfile, src: here.txt, dst: ran.txt}"
 LOAD = "{_target_: torch.load, f: x.pt, weights_only: false}"
