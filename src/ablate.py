@@ -11,7 +11,7 @@ from src.harness.judges import towers
 from src.harness.memory import ready
 from src.methods.profusion import check_shares
 from src.reports.formats import to_csv, to_markdown, to_text
-from src.reports.side_pictures import side_grid
+from src.reports.grids import side_grid
 from src.runs.digests import digest
 from src.runs.run import open_run
 from src.runs.store import save_png, write_atomic

@@ -6,8 +6,8 @@ from omegaconf import DictConfig
 
 from src.harness.build import plain
 from src.harness.command import command
-from src.reports.workspaces import dashboard, described, mirrored_scores, send
-from src.runs.run import MODES
+from src.reports.dashboards import dashboard, described, mirrored_scores, send
+from src.runs.mirror import MODES
 from src.runs.store import write_json
 
 

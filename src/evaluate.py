@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from src.files.rows import CELL, Rows
 from src.harness.build import count, plain
 from src.harness.command import command
 from src.harness.composed import check_logger
@@ -14,17 +15,16 @@ from src.harness.judges import Panel, Progress, judge_weights, settings_of, towe
 from src.metrics.judged import Judged, judge_scene
 from src.metrics.scene import foreign_placeholders, image_files, read_scene
 from src.metrics.score import FaceRule, Scene, joined
-from src.reports.formats import to_csv, to_markdown, to_text
+from src.reports.formats import to_text, write_table
 from src.runs.digests import digest
+from src.runs.links import link_folders, through_links
 from src.runs.listing import check_listing
-from src.runs.pairing import other_people
+from src.runs.people import other_people
 from src.runs.run import Run, open_run
-from src.runs.store import LINKS, read_scores, write_atomic, write_csv
+from src.runs.store import read_scores, write_csv
 from src.statistics.differences import column_means
 from src.statistics.scores import score_table
 from src.statistics.table import Table
-
-Rows = list[dict[str, Any]]
 
 
 @command("evaluate", keeps="what judges have seen is kept in {runs}")
@@ -44,16 +44,8 @@ def main(cfg: DictConfig) -> None:
     scene = read_scene(Path(cfg.images), photos, manifest, need_photos=panel.needs_photos())
     real = image_files(Path(cfg.real)) if cfg.real else []
     with memory_for("judging", "set a lower batch, or choose smaller judges", device), Progress() as progress:
-        judged = judge_scene(
-            scene,
-            panel.here,
-            generic=cfg.generic,
-            rule=rule,
-            kept=panel.kept(Path(cfg.runs)),
-            real=real,
-            batch_size=batch,
-            on_progress=progress,
-        )
+        how: dict[str, Any] = {"generic": cfg.generic, "rule": rule, "kept": panel.kept(Path(cfg.runs)), "real": real}
+        judged = judge_scene(scene, panel.here, **how, batch_size=batch, on_progress=progress)
     config = {"system": cfg.system, "judges": settings_of(cfg), "faces": plain(cfg.faces), "generic": cfg.generic}
     config |= {name: str(Path(cfg[name]).resolve()) if cfg[name] else None for name in ("images", "photos")}
     inputs: dict[str, Any] = {
@@ -67,7 +59,7 @@ def main(cfg: DictConfig) -> None:
     key = digest(config | inputs, weights=judge_weights(cfg), code=code_of((*SCORE, *STATISTIC, "reports/formats.py")))
     about = {"logger": plain(cfg.logger), "tags": ["evaluate"], "device": described(device)}
     with open_run(cfg.runs, cfg.system, config, key, **about) as run:
-        rows = joined(linked(run, scene, photos, Path(cfg.images)), judged.columns)
+        rows = joined(linked(run, scene, Path(cfg.images), photos), judged.columns)
         table = score_table(rows, judged.anchors | anchors, marks=dict.fromkeys(towers(cfg), " †"))
         table.notes.extend([f"rule: {rule}", *panel.notes(), *judged.left_out, *judged.notes])
         table.notes.extend([*foreign_placeholders(scene.rows), *other_people((run.folder, rows), given)])
@@ -86,34 +78,23 @@ def given_anchors(cfg: DictConfig) -> dict[str, tuple[Path, Rows]]:
     return {name: (folder, list(read_scores(folder / "scores.csv"))) for name, folder in folders.items()}
 
 
-def linked(run: Run, scene: Scene, photos: Path | None, images: Path) -> Rows:
+def linked(run: Run, scene: Scene, images: Path, photos: Path | None) -> Rows:
     """The rows with paths relative to the run's folder, in which links lead to the folders of images and of photos."""
-    judged, people = LINKS
-    links = {judged: images.resolve(), **({people: photos.resolve()} if photos else {})}
-    for name, folder in links.items():
-        if not run.complete and not run.path(name).is_symlink():
-            run.path(name).symlink_to(folder, target_is_directory=True)
-
-    def inside(path: Path) -> str:
-        real = path.resolve()
-        name, folder = next(pair for pair in reversed(links.items()) if real.is_relative_to(pair[1]))
-        return str(Path(name) / real.relative_to(folder))
-
-    files = [{"file": inside(path)} for path in scene.images]
-    inputs = [{"photo": inside(path)} for path in scene.photos] or [{"photo": ""}] * len(files)
-    return [{**row, **file, **photo} for row, file, photo in zip(scene.rows, files, inputs, strict=True)]
+    if not run.complete:
+        link_folders(run.folder, images, photos)
+    files = [through_links(path, images, photos) for path in scene.images]
+    inputs = [through_links(path, images, photos) for path in scene.photos] or [""] * len(files)
+    return [{**row, "file": f, "photo": p} for row, f, p in zip(scene.rows, files, inputs, strict=True)]
 
 
-def write(run: Run, rows: Rows, judged: Judged, shown: dict[str, Table]) -> None:
+def write(run: Run, rows: Rows, judged: Judged, tables: dict[str, Table]) -> None:
     """Scores, anchors and tables; the summary last."""
     run.write_scores(rows)
     anchors = [{"anchor": name, **row} for name, side in judged.anchors.items() for row in side]
     write_csv(run.path("anchors.csv"), anchors)
-    for name, table in shown.items():
-        write_atomic(run.path(f"{name}.csv"), to_csv(table).encode())
-        write_atomic(run.path(f"{name}.md"), to_markdown(table).encode())
-    columns = {"people": "person", "prompts": "prompt", "seeds": "seed"}
-    sizes = {name: len({str(row[column]) for row in rows}) for name, column in columns.items()}
+    for name, table in tables.items():
+        write_table(run.folder, name, table)
+    sizes = dict(zip(("people", "prompts", "seeds"), (len({str(row[n]) for row in rows}) for n in CELL), strict=True))
     sets = {f"{row['measure']}/{row['features']}": row["value"] for row in judged.sets}
     run.finish({"images": len(rows), **column_means(rows), **sets, **sizes})
 

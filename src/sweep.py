@@ -13,7 +13,7 @@ from src.harness.device import described
 from src.harness.memory import ready
 from src.reports import figures
 from src.reports.formats import to_csv, to_markdown, to_text
-from src.reports.side_pictures import side_grid
+from src.reports.grids import side_grid
 from src.runs.digests import digest
 from src.runs.run import Run, open_run
 from src.runs.store import save_png, write_atomic

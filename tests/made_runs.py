@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.files.sheets import read_sheet
 from src.harness.study import Study
-from src.runs.store import read_csv
 
 PROMPTS = (
     ("after", "a photo of S* at the beach"),
@@ -60,7 +60,7 @@ def scorer(name: str) -> Callable:
     """Scores around the levels of this side; every person and prompt has its own ease, shared by all sides."""
 
     def score(folder: Path) -> list[dict]:
-        rows = read_csv(folder / "images.csv")
+        rows = read_sheet(folder / "images.csv")
         for row in rows:
             shared = np.random.default_rng([int(row["person"]), len(row["prompt"])])
             own = np.random.default_rng([int(row["person"]), len(row["prompt"]), int(row["seed"]), *name.encode()])

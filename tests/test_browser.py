@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from src import compare, human_eval
+from src.files.sheets import read_sheet
 from src.human.ratings import check_ratings, read_ratings
 from src.reports.comparison import estimate, front, with_overall
-from src.runs.compared import read_sides
-from src.runs.store import read_csv
+from src.runs.sides import read_sides
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install selenium")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -135,7 +135,7 @@ def test_a_run_that_is_put_away_vanishes_everywhere(at_desk, made):
 
 
 def test_pictures_are_filtered_and_the_same_seed_stands_side_by_side(at_desk, made):
-    rows = read_csv(made["full"] / "scores.csv")
+    rows = read_sheet(made["full"] / "scores.csv")
     choose(at_desk, "person", rows[0]["person"])
     choose(at_desk, "seed", "1")
     choose(at_desk, "search", "hat snow")
@@ -154,7 +154,7 @@ def test_pictures_are_filtered_and_the_same_seed_stands_side_by_side(at_desk, ma
 def test_pictures_are_sorted_by_a_runs_score(at_desk, made):
     choose(at_desk, "text", "text/b")
     choose(at_desk, "order", "low\tno_fusion\ttext/b")
-    rows = sorted(read_csv(made["no_fusion"] / "scores.csv"), key=lambda row: float(row["text/b"]))
+    rows = sorted(read_sheet(made["no_fusion"] / "scores.csv"), key=lambda row: float(row["text/b"]))
     wanted = [f"{row['prompt']} · person {row['person']} · seed {row['seed']}" for row in rows]
     assert texts(at_desk, "#pictures article h3") == wanted
     choose(at_desk, "order", "high\tno_fusion\ttext/b")
@@ -222,7 +222,7 @@ def test_a_rater_answers_a_sheet_pauses_and_saves(typed, made, tmp_path, small):
             time.sleep(0.1)
     (saved,) = tmp_path.glob("ratings-*.csv")
     given = read_ratings([saved])
-    key = read_csv(kit / "key.csv")
+    key = read_sheet(kit / "key.csv")
     check_ratings(given, key, ["text", "identity", "overall"])
     assert {(rating.rater, rating.answer) for rating in given} == {('=Ann "A"', "left")}
     assert '"\'=Ann ""A"""' in saved.read_text()  # marked, so that no spreadsheet takes the name for a formula

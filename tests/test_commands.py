@@ -14,7 +14,8 @@ import yaml
 from PIL import Image
 
 from src import ablate, build_tiny_world, claims, personalise, regularisation, sweep, train, tune
-from src.runs.store import read_csv, read_settings
+from src.files.sheets import read_sheet
+from src.runs.store import read_settings
 from src.tiny_world.photos import people
 
 ROOT = Path(__file__).parents[1]
@@ -79,7 +80,7 @@ def test_a_sweep_ends_where_both_meanings_of_gamma_are_one(run, tmp_path):
     small = ["people=1", "prompts=1", "seeds=1", "sampler.steps=2", "method.finetune=null"]
     status, printed, complaint = run(sweep, "sweep=gamma", "sweep.values=[0.5,1]", *small)
     assert status == 0, complaint
-    rows = read_csv(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
+    rows = read_sheet(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
     text = {(row["line"], row["sampler.gamma"]): float(row["text"]) for row in rows}
     assert text["position", "1"] == pytest.approx(text["interpolate", "1"], abs=1e-3)
     assert text["position", "0.5"] != text["interpolate", "0.5"]
@@ -89,7 +90,7 @@ def test_a_sweep_of_photos_learns_from_so_many(run, tmp_path):
     small = ["people=1", "prompts=1", "seeds=1", "sampler.steps=2", "method.finetune=null"]
     status, printed, complaint = run(sweep, "sweep=photos", "sweep.values=[1,2]", *small)
     assert status == 0, complaint
-    rows = read_csv(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
+    rows = read_sheet(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
     assert [row["unet_evaluations"] for row in rows] == ["10", "14", "6", "8"]  # the S* of each photo is a condition
     assert rows[0]["identity"] != rows[1]["identity"]
 
@@ -131,7 +132,7 @@ def test_a_claim_that_cannot_be_tested_yet_is_never_stale(run, tmp_path):
 def test_both_sides_start_from_the_same_noise(run, tmp_path):
     run(ablate, "ablation=no_fusion", *QUICK, "people=1", "prompts=1", "seeds=2")
     sides = [next((tmp_path / "runs" / name).iterdir()) for name in ("full", "no_fusion")]
-    rows = [read_csv(side / "scores.csv") for side in sides]
+    rows = [read_sheet(side / "scores.csv") for side in sides]
     assert [row["file"] for row in rows[0]] == [row["file"] for row in rows[1]]
     for row in rows[0]:
         seeds = [read_settings(side / row["file"])["noise_seed"] for side in sides]
@@ -154,7 +155,7 @@ def test_an_interrupted_run_continues_where_it_stopped(run, tmp_path):
 def test_tuning_ranks_every_combination_of_the_grid(run, tmp_path):
     status, printed, complaint = run(tune, "grid=fusion", *QUICK, "people=1", "prompts=1")
     assert status == 0, complaint
-    ranked = read_csv(next((tmp_path / "runs" / "tune").iterdir()) / "table.csv")
+    ranked = read_sheet(next((tmp_path / "runs" / "tune").iterdir()) / "table.csv")
     grid = yaml.safe_load((ROOT / "conf" / "grid" / "fusion.yaml").read_text())
     wanted = [" ".join(f"{n}={v}" for n, v in zip(grid, values, strict=True)) for values in product(*grid.values())]
     assert sorted(row["settings"] for row in ranked) == sorted(wanted)
@@ -221,7 +222,7 @@ def test_every_lambda_continues_one_early_promptnet(run, tmp_path):
     overrides = "overrides=['method.finetune=null','people_set.split=evaluation_1','sampler.steps=1']"
     status, printed, complaint = run(regularisation, *small, overrides)
     assert status == 0, complaint
-    rows = read_csv(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
+    rows = read_sheet(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
     assert [(row["sampler"], row["lambda"]) for row in rows] == [
         (s, p) for p in ("0.0", "0.5") for s in ("base", "fusion")
     ]

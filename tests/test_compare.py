@@ -13,6 +13,8 @@ from PIL import Image
 from src import compare, human_eval
 from src.harness.settings.words import gathered
 from src.runs.store import read_csv, write_csv
+from src.files.sheets import read_sheet
+from src.runs.store import write_csv
 
 
 def data_of(page: Path) -> dict:
@@ -37,20 +39,20 @@ def test_words_that_set_nothing_become_a_list(tmp_path):
 
 def test_page_and_tables_hold_the_scores_of_the_runs(compared, made):
     data = data_of(compared / "compare.html")
-    rows = read_csv(made["no_fusion"] / "scores.csv")
+    rows = read_sheet(made["no_fusion"] / "scores.csv")
     place = [column["key"] for column in data["columns"]].index("text/a")
     shown = {(c["person"], c["prompt"], c["seed"]): c["scores"]["no_fusion"][place] for c in data["cells"]}
     assert shown == {(r["person"], r["prompt"], r["seed"]): pytest.approx(float(r["text/a"])) for r in rows}
     for name in ("tables.md", "tables.tex"):
         text = (compared / name).read_text()
         assert all(run in text.replace("\\", "") for run in made)
-    long = {(row["run"], row["column"]): row for row in read_csv(compared / "estimates.csv")}
+    long = {(row["run"], row["column"]): row for row in read_sheet(compared / "estimates.csv")}
     assert len(long) == len(made) * len(data["columns"])
 
 
 def test_pictures_in_the_page_are_those_of_the_runs_without_their_settings(compared, made):
     data = data_of(compared / "compare.html")
-    row = read_csv(made["full"] / "scores.csv")[7]
+    row = read_sheet(made["full"] / "scores.csv")[7]
     wanted = (row["person"], row["prompt"], row["seed"])
     (cell,) = [c for c in data["cells"] if (c["person"], c["prompt"], c["seed"]) == wanted]
     content = base64.b64decode(data["pictures"][cell["shown"]["full"]].partition(",")[2])
@@ -124,7 +126,7 @@ def test_a_row_that_names_a_picture_outside_its_run_is_refused(typed, made, tmp_
     shutil.copytree(made["full"], run)
     shutil.copyfile(next(run.glob("images/*.png")), secret)
     (run / "there.png").symlink_to(secret)
-    rows = read_csv(run / "scores.csv")
+    rows = read_sheet(run / "scores.csv")
     rows[0][column] = {"up": "../../secret.png", "absolute": str(secret)}.get(way, "there.png")
     write_csv(run / "scores.csv", rows)
     for command, words in ((compare, []), (human_eval, ["make"])):

@@ -17,7 +17,7 @@ from PIL import Image
 
 import src.metrics
 from src import bench, evaluate
-from src.runs.store import read_csv
+from src.files.sheets import read_sheet
 from src.tiny_world.judges.identity import ConvRecogniser, write_onnx
 from src.tiny_world.judges.text import build_tokenizer, model_config, write_text_judge
 
@@ -101,7 +101,7 @@ def test_a_folder_is_judged_and_the_run_is_like_every_other(run, folder, judges)
     status, printed, complaint = run(judges["ab"], judges["faces"], judges["image"], "system=mine")
     assert status == 0, complaint
     where = written(folder, printed)
-    rows = read_csv(where / "scores.csv")
+    rows = read_sheet(where / "scores.csv")
     assert where.parent.name == "mine" and len(rows) == 12
     kinds = {name.partition("/")[0] for name in rows[0]}
     assert {"text", "identity", "face_found", "image", "right", "copy_paste", "diversity", "faces"} <= kinds
@@ -109,23 +109,23 @@ def test_a_folder_is_judged_and_the_run_is_like_every_other(run, folder, judges)
     summary = json.loads((where / "summary.json").read_text())
     assert (summary["images"], summary["people"], summary["prompts"], summary["seeds"]) == (12, 3, 2, 2)
     assert summary["text/a"] == pytest.approx(sum(float(row["text/a"]) for row in rows) / 12)
-    assert {row["anchor"] for row in read_csv(where / "anchors.csv")} == {"copy", "other", "same"}
+    assert {row["anchor"] for row in read_sheet(where / "anchors.csv")} == {"copy", "other", "same"}
     assert "illustration (n = 3" in printed and "no face: score 0; several faces: the largest is scored" in printed
 
 
 def test_one_more_judge_looks_alone_and_a_changed_image_alone_is_looked_at_again(run, folder, judges):
     run(judges["a"], judges["faces"])
     kept = {path: path.stat().st_mtime_ns for path in (folder / "runs" / "embeddings").rglob("*.safetensors")}
-    first = read_csv(next((folder / "runs" / "results").glob("*/scores.csv")))
+    first = read_sheet(next((folder / "runs" / "results").glob("*/scores.csv")))
     assert len(kept) == 3  # images of two judges, prompts of one
     _, printed, _ = run(judges["ab"], judges["faces"])
     files = list((folder / "runs" / "embeddings").rglob("*.safetensors"))
     assert len(files) == 5 and all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
-    both = read_csv(written(folder, printed) / "scores.csv")
+    both = read_sheet(written(folder, printed) / "scores.csv")
     assert [row["text/a"] for row in both] == [row["text/a"] for row in first]
     picture(folder / "images" / "0-0-0.png", 77)
     _, printed, _ = run(judges["ab"], judges["faces"])
-    after = read_csv(written(folder, printed) / "scores.csv")
+    after = read_sheet(written(folder, printed) / "scores.csv")
     assert [row["text/a"] != old["text/a"] for row, old in zip(after, both, strict=True)] == [True] + [False] * 11
     assert len(list((folder / "runs" / "embeddings").rglob("*.safetensors"))) == 8
 
@@ -168,7 +168,7 @@ def test_a_phones_photo_scores_as_the_same_picture_upright(run, folder, judges):
         upright.transpose(Image.Transpose.ROTATE_90).save(folder / "photos" / "ada.PNG", exif=exif)
     (folder / "images" / "manifest.csv").write_text("file,person,prompt,seed\n0.png,ada,a photo of sks person,0\n")
     _, printed, complaint = run(judges["faces"])
-    (row,) = read_csv(written(folder, printed) / "scores.csv")
+    (row,) = read_sheet(written(folder, printed) / "scores.csv")
     assert float(row["identity/faces"]) == pytest.approx(1, abs=1e-5), complaint
     assert '"sks"' in printed and "write S*" in printed
 
@@ -205,11 +205,11 @@ def test_the_face_rule_is_printed_and_obeyed(run, folder, judges, tmp_path):
     torch.nn.init.constant_(never[2].bias, -1)
     write_onnx(never, tmp_path / "never.onnx")
     _, printed, _ = run(dark, "faces.none=excluded")
-    rows = read_csv(written(folder, printed) / "scores.csv")
+    rows = read_sheet(written(folder, printed) / "scores.csv")
     assert {row["identity/faces"] for row in rows} == {""} and {row["face_found"] for row in rows} == {"0"}
     assert "no face: excluded from the mean" in printed
     _, printed, _ = run(dark)
-    assert {row["identity/faces"] for row in read_csv(written(folder, printed) / "scores.csv")} == {"0.0"}
+    assert {row["identity/faces"] for row in read_sheet(written(folder, printed) / "scores.csv")} == {"0.0"}
 
 
 def test_the_generators_own_text_tower_is_marked(run, folder, judges):
@@ -222,7 +222,7 @@ def test_a_run_of_ours_gives_floors_and_ceilings(run, folder, judges):
     _, printed, _ = run(judges["a"], judges["faces"], "system=oracle")
     oracle = written(folder, printed)
     _, printed, complaint = run(judges["a"], judges["faces"], f"anchors.oracle={oracle}")
-    table = {row["judge"]: row for row in read_csv(written(folder, printed) / "table.csv")}
+    table = {row["judge"]: row for row in read_sheet(written(folder, printed) / "table.csv")}
     assert table["identity/faces"]["ceiling"] == table["identity/faces"]["mean"], complaint
     assert "of other people" not in printed
     picture(folder / "elsewhere" / "p1.png", 500)
@@ -241,7 +241,7 @@ def test_a_judge_of_ones_own_as_the_page_shows_it(run, folder, monkeypatch, tmp_
     monkeypatch.setattr(src.metrics, "__path__", [*src.metrics.__path__, str(tmp_path / "code")])
     status, printed, complaint = run("judges=mine", "missing=leave_out")
     assert status == 0, complaint
-    rows = read_csv(written(folder, printed) / "scores.csv")
+    rows = read_sheet(written(folder, printed) / "scores.csv")
     assert all(0 < float(row["image/mean_colour"]) <= 1 for row in rows)
 
 
@@ -258,10 +258,10 @@ def test_a_real_recogniser_tells_real_people_apart(run, folder):
     rows = ["file,person,prompt,seed", "0.png,eileen,a photo of S*,0", "1.jpg,eileen,S* among friends,0"]
     (folder / "images" / "manifest.csv").write_text("\n".join(rows) + "\n")
     _, printed, complaint = run("judges=dlib")
-    same, other = read_csv(written(folder, printed) / "scores.csv")
+    same, other = read_sheet(written(folder, printed) / "scores.csv")
     assert float(same["identity/dlib"]) == 1 and float(other["identity/dlib"]) < 0.4, complaint
     assert (same["faces/dlib"], other["faces/dlib"]) == ("1", "6")
-    (row,) = [row for row in read_csv(written(folder, printed) / "table.csv") if row["judge"] == "identity/dlib"]
+    (row,) = [row for row in read_sheet(written(folder, printed) / "table.csv") if row["judge"] == "identity/dlib"]
     assert (float(row["no_face"]), float(row["several"])) == (0, 0.5)
 
 

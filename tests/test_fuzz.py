@@ -30,7 +30,7 @@ from src.metrics.scene import read_scene
 from src.models.promptnet_files import read_folder
 from src.reports.claims import read_result
 from src.runs import store
-from src.runs.compared import read_sides
+from src.runs.sides import read_sides
 
 EXAMPLE = Path(compose.PACKAGE) / "tiny_world" / "examples" / "person-300000.png"
 EXPECTED = (ValueError, OSError, OmegaConfBaseException)  # what a command ends with in one sentence

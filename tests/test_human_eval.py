@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from src import human_eval
-from src.runs.store import read_csv, write_csv
+from src.files.sheets import read_sheet
+from src.runs.store import write_csv
 
 COLUMNS = ("kit", "sheet", "rater", "item", "question", "answer")
 
@@ -24,7 +25,7 @@ def kit(typed, made):
 def simulate(kit: Path, folder: Path, chance: float, careless: str = "") -> list[Path]:
     """One CSV for each sheet; the first run is preferred with this chance, the careless sheet's rater says left."""
     rng, paths = np.random.default_rng(0), []
-    rows = read_csv(kit / "key.csv")
+    rows = read_sheet(kit / "key.csv")
     for sheet in dict.fromkeys(row["sheet"] for row in rows):
         given = []
         for row in rows:
@@ -43,7 +44,7 @@ def test_a_known_preference_is_found(typed, kit, tmp_path):
     status, printed, complaint = typed(human_eval, "score", *files)
     assert status == 0, complaint
     results = Path(re.search(r"results: (\S+)", printed)[1])
-    (row,) = read_csv(results.parent / "preferences.csv")
+    (row,) = read_sheet(results.parent / "preferences.csv")
     low, high = map(float, row["95 % (Wilson)"].split())
     assert row["run"] == "full"
     assert low < 0.8 < high
@@ -51,7 +52,7 @@ def test_a_known_preference_is_found(typed, kit, tmp_path):
     assert row["items"] == "24"
     assert int(row["wins"]) + int(row["losses"]) == 24 * 5
     assert "Bradley-Terry" in results.read_text()
-    strengths = [line["run"] for line in read_csv(results.parent / "strengths.csv")]
+    strengths = [line["run"] for line in read_sheet(results.parent / "strengths.csv")]
     assert strengths == ["full", "no_fusion"]
 
 

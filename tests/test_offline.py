@@ -8,7 +8,7 @@ import numpy as np
 import offline
 import pytest
 
-from src.runs.store import read_csv
+from src.files.sheets import read_sheet
 from tests.conftest import write_base
 from tests.data.test_photos import write
 from tests.test_data_commands import official
@@ -60,7 +60,7 @@ def test_studies_and_what_is_made_of_them(run, tmp_path):
     run("src.compare", *sides)
     run("src.human_eval", "make", *sides, "checks=1")
     (kit,) = (runs / "human_eval").iterdir()
-    key = read_csv(kit / "key.csv")
+    key = read_sheet(kit / "key.csv")
     lines = [f"{row['kit']},{row['sheet']},ann {row['sheet']},{row['item']},text,left" for row in key]
     (tmp_path / "ratings.csv").write_text("\n".join(["kit,sheet,rater,item,question,answer", *lines]))
     run("src.human_eval", "score", tmp_path / "ratings.csv", f"kit={kit}", "pass_rate=0", "at_least=1")

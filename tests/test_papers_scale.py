@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from src.runs.store import read_csv, read_jsonl
+from src.files.sheets import read_sheet
+from src.runs.store import read_jsonl
 
 ROOT = Path(__file__).parents[1]
 MOST = 20e9  # bytes of a command
@@ -56,7 +57,7 @@ def test_the_papers_size_runs_from_training_to_scores(tmp_path):
 
     ran("personalise", *where, f"photo={people / 'ada.png'}", "judges=tiny", "prompts=['a photo of S* at the beach']")
     (run,) = (runs / "personalise").iterdir()
-    (scored,) = read_csv(run / "scores.csv")
+    (scored,) = read_sheet(run / "scores.csv")
     assert -1 <= float(scored["text/text_a"]) <= 1
     assert Image.open(run / scored["file"]).size == (512, 512)
     assert read_jsonl(run / "sittings.jsonl")[0]["device"] == "cpu"

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from src.files.whole import locked
 from src.harness.build import build, count, plain
 from src.harness.deciding import PERSON, SIDE, code_of, deciding, portable
 from src.harness.device import described, device_of, let_go, memory_for, moved
@@ -24,8 +25,9 @@ from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 from src.models.prompts import check_distinct, check_prompt
 from src.runs.digests import digest
-from src.runs.run import MODES, Run
-from src.runs.store import locked, to_picture
+from src.runs.mirror import MODES
+from src.runs.run import Run
+from src.runs.store import to_picture
 from src.tiny_world.manifest import check_manifest
 
 SHOWN = ("people_set", "world.reference", "world.oracle", "world.stranger")  # what decides how people look

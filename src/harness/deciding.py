@@ -28,7 +28,7 @@ SCORE = ("metrics", "files/pictures.py", "files/folders.py", "files/sheets.py")
 SIDE = (*IMAGE, *SCORE)  # a run of images and their scores
 STATISTIC = ("statistics",)
 CLAIM = (*SIDE, *TRAINING, *STATISTIC, "harness/claim.py")
-PAGE = ("reports", "runs", "human", *STATISTIC, "files/pictures.py")
+PAGE = ("reports", "runs", "human", *STATISTIC, "files/html.py", "files/pictures.py")
 
 
 def code_of(parts: Sequence[str]) -> str:

@@ -6,9 +6,10 @@ from pathlib import Path
 from torch import Tensor
 
 from src.data.photos import read_photos
+from src.files.whole import locked
 from src.reports.grids import contact_sheet
 from src.runs.listing import LISTING, check_listing, write_listing
-from src.runs.store import locked, save_png, to_picture
+from src.runs.store import save_png, to_picture
 
 SHEET = "sheet.png"
 

@@ -9,8 +9,11 @@ import numpy as np
 from PIL import Image
 
 from src.files.pictures import decode_picture
-from src.runs.compared import CELL, Cell, Side
+from src.files.rows import CELL
+from src.runs.sides import Cell, Side
 
+MARK = "kit-"  # before a kit's name in files that are handed out, or a spreadsheet might take it for a number
+ANSWERS = {"left": "Left", "tie": "No difference", "right": "Right"}
 TILES = 8  # a broken picture is cut into TILES x TILES pieces
 CLEAN, BROKEN = "the whole picture", "the broken picture"
 
@@ -57,25 +60,25 @@ def make_kit(sides: Sequence[Side], *, raters: int, items: int | None, per_sheet
         if value is not None and value < 1:
             raise ValueError(f"{name} ({value}) must be at least 1")
     _check_complete(sides)
-    desk = _Desk(sides, np.random.default_rng(seed))
-    cells = _in_turn(list(sides[0].cells()), desk.rng)[:items]
-    every = [(a, b, cell, desk.token()) for a, b in combinations(sides, 2) for cell in cells]
-    blocks = np.array_split(desk.rng.permutation(len(every)), -(-len(every) // per_sheet))
+    layout = _Layout(sides, np.random.default_rng(seed))
+    cells = _in_turn(list(sides[0].cells()), layout.rng)[:items]
+    every = [(a, b, cell, layout.token()) for a, b in combinations(sides, 2) for cell in cells]
+    blocks = np.array_split(layout.rng.permutation(len(every)), -(-len(every) // per_sheet))
     longest = len(blocks[0])
     for number, block in enumerate(blocks):
-        first = desk.rng.integers(2, size=len(block))
+        first = layout.rng.integers(2, size=len(block))
         for rater in range(raters):
-            pairs = [desk.pair(*every[k], flip=bool((first[i] + rater) % 2)) for i, k in enumerate(block)]
+            pairs = [layout.pair(*every[k], flip=bool((first[i] + rater) % 2)) for i, k in enumerate(block)]
             wanted = checks + longest - len(block)
-            tests = [desk.check(*every[desk.rng.choice(block)][:3]) for _ in range(wanted)]
+            tests = [layout.check(*every[layout.rng.choice(block)][:3]) for _ in range(wanted)]
             entries = [*pairs, *tests]
-            desk.rng.shuffle(entries)  # type: ignore[arg-type]
-            desk.kit.sheets[f"s{number * raters + rater + 1:03d}"] = entries
-    return desk.kit
+            layout.rng.shuffle(entries)  # type: ignore[arg-type]
+            layout.kit.sheets[f"s{number * raters + rater + 1:03d}"] = entries
+    return layout.kit
 
 
-class _Desk:
-    """Where a kit is laid out: hands out tokens, and takes each picture up once."""
+class _Layout:
+    """A kit in the making: names its pictures by tokens, each picture once."""
 
     def __init__(self, sides: Sequence[Side], rng: np.random.Generator):
         self.kit, self.rng = Kit(), rng
@@ -86,14 +89,14 @@ class _Desk:
         """A name that tells nothing; it begins with a letter, or a spreadsheet might take it for a number."""
         return f"p{self.rng.bytes(6).hex()}"
 
-    def picture(self, path: Path) -> str:
+    def file(self, path: Path) -> str:
         """The token of a file's picture."""
         path = path.resolve()
         if path not in self._tokens:
-            self._tokens[path] = self._kept(decode_picture(path))
+            self._tokens[path] = self._add(decode_picture(path))
         return self._tokens[path]
 
-    def _kept(self, picture: Image.Image) -> str:
+    def _add(self, picture: Image.Image) -> str:
         token = self.token()
         self.kit.pictures[token] = picture
         return token
@@ -101,17 +104,17 @@ class _Desk:
     def pair(self, a: Side, b: Side, cell: Cell, item: str, *, flip: bool) -> Entry:
         """The pictures of both runs; a stands on the right if `flip`."""
         left, right = (b, a) if flip else (a, b)
-        photo = self.picture(a.file(self._rows[a.name][cell]["photo"]))
-        one, other = (self.picture(side.file(self._rows[side.name][cell]["file"])) for side in (left, right))
+        photo = self.file(a.file(self._rows[a.name][cell]["photo"]))
+        one, other = (self.file(side.file(self._rows[side.name][cell]["file"])) for side in (left, right))
         return Entry(item, cell, photo, one, other, left.name, right.name)
 
     def check(self, a: Side, b: Side, cell: Cell) -> Entry:
         """A picture of one of the runs beside the same cut to pieces."""
         side = (a, b)[self.rng.integers(2)]
         row = self._rows[side.name][cell]
-        whole = self.picture(side.file(row["file"]))
-        broken = self._kept(_broken(self.kit.pictures[whole], self.rng))
-        about = (self.token(), cell, self.picture(side.file(row["photo"])))
+        whole = self.file(side.file(row["file"]))
+        broken = self._add(_broken(self.kit.pictures[whole], self.rng))
+        about = (self.token(), cell, self.file(side.file(row["photo"])))
         if self.rng.integers(2):
             return Entry(*about, broken, whole, BROKEN, CLEAN, "right")
         return Entry(*about, whole, broken, CLEAN, BROKEN, "left")
@@ -121,9 +124,9 @@ def _check_complete(sides: Sequence[Side]) -> None:
     every = list(dict.fromkeys(cell for side in sides for cell in side.cells()))
     problems = []
     for side in sides:
-        own = side.cells()
-        missing = [" / ".join(cell) for cell in every if cell not in own]
-        blank = [" / ".join(cell) for cell, row in own.items() if not row.get("file") or not row.get("photo")]
+        rows = side.cells()
+        missing = [" / ".join(cell) for cell in every if cell not in rows]
+        blank = [" / ".join(cell) for cell, row in rows.items() if not row.get("file") or not row.get("photo")]
         lost = sorted({row["photo"] for row in side.rows if row.get("photo") and not side.file(row["photo"]).is_file()})
         problems += [f"{side.name} lacks {'; '.join(missing)}"] if missing else []
         problems += [f"{side.name} has no picture or no photo of {'; '.join(blank)}"] if blank else []

@@ -86,8 +86,8 @@ def strengths(votes: Sequence[Vote], runs: Sequence[str]) -> dict[str, float]:
         wins[b, a] += 1 - vote.value
     import choix
 
-    found = choix.ilsr_pairwise_dense(wins, alpha=PRIOR, max_iter=1000)
-    return dict(zip(runs, (float(value) for value in found - found.mean()), strict=True))
+    fitted = choix.ilsr_pairwise_dense(wins, alpha=PRIOR, max_iter=1000)
+    return dict(zip(runs, (float(value) for value in fitted - fitted.mean()), strict=True))
 
 
 def strength_intervals(votes: Sequence[Vote], runs: Sequence[str], seed: int = 0) -> dict[str, tuple[float, float]]:

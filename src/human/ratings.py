@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from src.files.sheets import read_sheet
-from src.human.kit_files import ANSWERS
+from src.human.kits import ANSWERS, MARK
 
-MARK = "kit-"  # before a kit's name in files that are handed out, or a spreadsheet might take it for a number
 KITS = ("kit", "Input.kit")
 COLUMNS = ("kit", "sheet", "rater", "item", "question", "answer")
 TURK = re.compile(r"Answer\.a(\d+)-([^.]+)(?:\.(\w+))?")  # a number, a question, and an answer if it is a tick
@@ -99,8 +98,8 @@ def check_ratings(ratings: Sequence[Rating], key: Sequence[Mapping[str, str]], q
         if r.answer not in ANSWERS:
             wrong.setdefault("answers", {})[f"{r.answer!r} to {r.item} by {r.rater}"] = None
     if wrong or not ratings:
-        found = "; ".join(f"unknown {what}: {', '.join(names)}" for what, names in wrong.items())
-        raise ValueError(f"these ratings are not of this kit: {found or 'there are none'}")
+        listed = "; ".join(f"unknown {what}: {', '.join(names)}" for what, names in wrong.items())
+        raise ValueError(f"these ratings are not of this kit: {listed or 'there are none'}")
 
 
 def without_repeats(ratings: Sequence[Rating]) -> tuple[list[Rating], list[str]]:
@@ -119,23 +118,23 @@ def without_repeats(ratings: Sequence[Rating]) -> tuple[list[Rating], list[str]]
 def checked(ratings: Sequence[Rating], key: Sequence[Mapping[str, str]]) -> dict[str, tuple[int, int]]:
     """For each rater, how many answers to attention checks were right, and how many there were."""
     expected = {row["item"]: row["expected"] for row in key if row["expected"]}
-    found = {rating.rater: (0, 0) for rating in ratings}
+    passed = {rating.rater: (0, 0) for rating in ratings}
     for r in ratings:
         if r.item in expected:
-            right, asked = found[r.rater]
-            found[r.rater] = (right + (r.answer == expected[r.item]), asked + 1)
-    return found
+            right, asked = passed[r.rater]
+            passed[r.rater] = (right + (r.answer == expected[r.item]), asked + 1)
+    return passed
 
 
-def votes(ratings: Sequence[Rating], key: Sequence[Mapping[str, str]], runs: Sequence[str]) -> list[Vote]:
+def votes_of(ratings: Sequence[Rating], key: Sequence[Mapping[str, str]], runs: Sequence[str]) -> list[Vote]:
     """The ratings of pairs of runs, attention checks left out, turned so that `first` comes first among `runs`."""
-    sides = {(row["sheet"], row["item"]): row for row in key if not row["expected"]}
-    found = []
+    pairs = {(row["sheet"], row["item"]): row for row in key if not row["expected"]}
+    votes = []
     for r in ratings:
-        row = sides.get((r.sheet, r.item))
+        row = pairs.get((r.sheet, r.item))
         if row is None:
             continue
         first, second = sorted((row["left"], row["right"]), key=list(runs).index)
         value = 0.5 if r.answer == "tie" else float(row[r.answer] == first)
-        found.append(Vote(r.rater, r.item, r.question, row["person"], row["prompt"], first, second, value))
-    return found
+        votes.append(Vote(r.rater, r.item, r.question, row["person"], row["prompt"], first, second, value))
+    return votes

@@ -9,7 +9,7 @@ from src.files.whole import write_atomic
 from src.reports.claims import Result, verdict_table, write_result
 from src.reports.figures import intervals
 from src.reports.formats import to_csv, to_markdown
-from src.reports.side_pictures import side_grid
+from src.reports.grids import side_grid
 from src.runs.run import Run
 from src.runs.store import save_png
 from src.statistics.findings import Finding

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from src.runs.compared import Side, cell_of
+from src.runs.sides import Side, cell_of
 from src.statistics.differences import (
     Difference,
     cluster_bootstrap,

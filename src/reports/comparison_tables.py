@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from src.reports.comparison import FACES, KINDS, Estimate, common_front, difference, estimate
-from src.runs.compared import CELL, Side
+from src.runs.sides import CELL, Side
 from src.statistics.differences import over_how_many
 from src.statistics.selection import harmonic_mean
 from src.statistics.table import Table

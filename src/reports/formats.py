@@ -2,9 +2,11 @@
 
 import html
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from src.files import cells
+from src.files.whole import write_atomic
 from src.statistics.table import FAMILIES, Table
 
 WIDTH = 140  # characters of a line in the terminal
@@ -26,6 +28,17 @@ def to_markdown(table: Table) -> str:
     lines[0] = [markdown_text(name) for name in columns]
     notes = [f"- {markdown_text(note)}" for note in table.notes]
     return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", *notes]) + "\n"
+
+
+def sections(tables: Mapping[str, Table]) -> str:
+    """Tables in markdown, each under its heading."""
+    return "\n".join(f"## {markdown_text(title)}\n\n{to_markdown(table)}" for title, table in tables.items())
+
+
+def write_table(folder: Path, name: str, table: Table) -> None:
+    """Write `name`.csv for a program and `name`.md for a reader."""
+    write_atomic(folder / f"{name}.csv", to_csv(table).encode())
+    write_atomic(folder / f"{name}.md", to_markdown(table).encode())
 
 
 def markdown_text(text: str) -> str:

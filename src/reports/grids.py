@@ -1,15 +1,16 @@
-"""Pictures side by side with readable labels: a grid of rows and columns, and a contact sheet with captions."""
+"""Pictures side by side with readable labels: a grid of rows and columns, of runs, and a contact sheet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from src.files.pictures import decode_picture
+from src.runs.run import Run
 
 Picture = np.ndarray | Image.Image | Path | str  # uint8 [H, W, 3], or where it lies
-CELL = 128  # small pictures are enlarged by a whole factor to about this many pixels
+SIDE = 128  # small pictures are enlarged by a whole factor to about this many pixels
 GAP, FONT_SIZE = 4, 13
 INK, PAPER, BLANK = "#111111", "#ffffff", "#e8e8e8"
 
@@ -27,7 +28,7 @@ def image_grid(
     _check(rows, row_labels, column_labels)
     opened = [[None if picture is None else _open(picture) for picture in row] for row in rows]
     cell = _cell_size([picture for row in opened for picture in row if picture is not None])
-    texts = [_wrap(label, 2 * CELL) for label in row_labels]
+    texts = [_wrap(label, 2 * SIDE) for label in row_labels]
     left = max((_text_size(text)[0] for text in texts), default=0) + (2 * GAP if texts else 0)
     heads = [_wrap(label, cell[0]) for label in column_labels]
     top = max((_text_size(head)[1] for head in heads), default=0) + (2 * GAP if heads else 0)
@@ -41,6 +42,20 @@ def image_grid(
         for j, picture in enumerate(row):
             sheet.paste(_fit(picture, cell), (left + GAP + j * width, top + GAP + i * height))
     return sheet
+
+
+def side_grid(sides: Mapping[str, Run], people: int | None = None) -> Image.Image:
+    """For each person a row of each side; columns: the photo, then prompts x seeds. people: the first; None: all."""
+    first = next(iter(sides.values())).scores()
+    columns = list(dict.fromkeys((row["prompt"], row["seed"]) for row in first))
+    rows, labels = [], []
+    for person in list(dict.fromkeys(row["person"] for row in first))[:people]:
+        for name, run in sides.items():
+            drawn = {(row["prompt"], row["seed"]): row for row in run.scores() if row["person"] == person}
+            photo = run.path(next(iter(drawn.values()))["photo"])
+            rows.append([photo, *(run.path(drawn[column]["file"]) for column in columns)])
+            labels.append(f"{person} {name}")
+    return image_grid(rows, labels, ["photo", *(prompt for prompt, _ in columns)])
 
 
 def contact_sheet(pictures: Sequence[Picture], captions: Sequence[str] = (), columns: int = 4) -> Image.Image:
@@ -81,7 +96,7 @@ def _open(picture: Picture) -> Image.Image:
 
 def _cell_size(pictures: Sequence[Image.Image]) -> tuple[int, int]:
     width, height = pictures[0].size
-    factor = max(1, round(CELL / width))
+    factor = max(1, round(SIDE / width))
     return width * factor, height * factor
 
 

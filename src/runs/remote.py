@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from src.files.folders import within
+from src.files.whole import make_folder
 from src.runs import listing, store
-from src.runs.run import TABLE, download
+from src.runs.mirror import TABLE, wandb_api
 
 ADDRESS = "https://wandb.ai/"
 
@@ -28,6 +29,25 @@ def local_folder(word: str, cache: Path) -> Path:
         files = folder / "files"
         unpack(folder, files, download("/".join(parts), files))
     return folder
+
+
+def download(path: str, files: Path) -> dict[str, Any]:
+    """Put the table of the W&B run "entity/project/run" with its pictures into `files`; returns what W&B says of it.
+
+    Keys: kind, digest, started, tags, config, summary. OSError if the run is not finished or was not judged, if W&B
+    doesn't answer or has no such run, or if nobody is logged in.
+    """
+    with wandb_api(f"W&B does not give the run {path}") as api:
+        run = api.run(path)
+        if run.state != "finished":
+            raise OSError(f"the W&B run {path} is {run.state}; only finished runs are compared")
+        tables = [each for each in run.logged_artifacts() if each.type == "run_table" and f"-{TABLE}:" in each.name]
+        if not tables:
+            raise OSError(f"the W&B run {path} has no table {TABLE!r}: choose a run that was judged")
+        tables[-1].download(root=str(files))
+        about = {"kind": run.job_type or "run", "digest": run.name.rpartition("-")[2], "started": run.created_at}
+        about |= {"config": dict(run.config), "summary": dict(run.summary_metrics)}
+        return {**about, "tags": list(run.tags)}
 
 
 def unpack(folder: Path, files: Path, about: Mapping[str, Any]) -> None:
@@ -62,6 +82,6 @@ def _placed(files: Path, media: Mapping[str, str] | None, folder: Path, name: st
     for place, named in ((folder, name), (files, media["path"])):
         if not within(place, place / named):
             raise ValueError(f"the W&B run of {folder.name} names a file outside its folder: {named}")
-    store.make_folder(target.parent)
+    make_folder(target.parent)
     shutil.copyfile(files / media["path"], target)
     return name

@@ -1,12 +1,10 @@
-"""A run's folder and its mirror in Weights & Biases; the only importer of wandb. The files are the truth."""
+"""A run's folder: made once, then reused, continued where it stopped, or waited for. Its files are the truth."""
 
-import atexit
 import json
-import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,24 +12,16 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from src.files.pictures import pixel_digest
+from src.files.rows import Row
+from src.files.whole import locked, make_folder, write_atomic
 from src.runs import listing, provenance, store
-from src.runs.digests import code_digest, digest, file_digest
-
-__all__ = ["Mirror", "Run", "asking", "code_digest", "digest", "download", "file_digest", "open_run", "run_folder"]
-
-MODES = ("offline", "online", "disabled")
-PATIENCE = 10  # seconds W&B's server may take to answer at the start; three times that to take the rest at the end
-TABLE = "scores"  # the key of a mirrored run's table; not "images", which is their number in the summary
-WITHOUT = "the run goes on without it"
-SHOWN = 24  # pictures of a run beside its table, for dashboards: the first ones, the same of every run of a study
-Row = Mapping[str, Any]
+from src.runs.mirror import Mirror
 
 
 class Run:
     """One run: its `folder`, whether it is `complete` (then only read it), and what is written there."""
 
-    def __init__(self, folder: Path, mirror: "Mirror | None" = None):
+    def __init__(self, folder: Path, mirror: Mirror | None = None):
         self.folder, self.mirror = folder, mirror
         self._start = time.monotonic()
 
@@ -144,7 +134,7 @@ def open_run(
         listing.check_listing(run.folder)
         yield run
         return
-    with store.locked(run.path(".lock"), str(run.folder), echo):
+    with locked(run.path(".lock"), str(run.folder), echo):
         if not run.complete:
             sitting = _begin(run, kind, config, digest, tags, device)
             if logger is not None:
@@ -160,233 +150,16 @@ def open_run(
 
 def _begin(run: Run, kind: str, config: Row, digest: str, tags: Sequence[str], device: str | None) -> dict[str, Any]:
     """Tidy up after a killed sitting; write the configuration and this sitting's time, commit and versions."""
-    store.make_folder(run.path("images"))
+    make_folder(run.path("images"))
     store.sweep_drafts(run.folder)
     for name in ("metrics.jsonl", "sittings.jsonl"):
         store.mend_rows(run.path(name))
     plain = json.loads(json.dumps(config))
     store.write_json(run.path("config.json"), plain)
-    store.write_atomic(run.path("config.yaml"), yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode())
+    write_atomic(run.path("config.yaml"), yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode())
     earlier = store.read_jsonl(run.path("sittings.jsonl"))
     sitting = {"id": earlier[0]["id"] if earlier else secrets.token_hex(4), "kind": kind, "digest": digest}
     sitting |= {"tags": list(tags), "started": provenance.now(), **provenance.commit()}
     sitting |= {"versions": provenance.versions(), **({} if device is None else {"device": device})}
     store.append_row(run.path("sittings.jsonl"), sitting)
     return sitting
-
-
-class Mirror:
-    """A copy of a run for Weights & Biases. If W&B fails, one line says so and the run goes on without it."""
-
-    def __init__(
-        self,
-        folder: Path,
-        about: Row,
-        *,
-        mode: str = "offline",
-        project: str = "profusion",
-        entity: str | None = None,
-        log_photos: bool = False,
-        log_checkpoints: bool = False,
-        log_people: bool = False,
-        echo: Callable[[str], None] = print,
-    ):
-        """about: keyword arguments of wandb.init (id, name, group, job_type, tags, config).
-
-        mode: offline (no account, no network), online (after `wandb login`) or disabled; else ValueError.
-        log_photos: reference photos, and pictures that are nothing but a copy of one, leave this machine, too.
-        log_checkpoints, log_people: trained networks and learned people are kept as artifacts; whoever has a
-        learned person can draw that person.
-        """
-        if mode not in MODES:
-            raise ValueError(f"logger.mode ({mode}) must be one of {', '.join(MODES)}")
-        self.folder, self.log_photos, self.echo = folder, log_photos, echo
-        self.kept = {"checkpoint": log_checkpoints, "person": log_people}
-        self.run: Any = None  # the wandb run; None if there is none (any more)
-        options = {**about, "project": project, "entity": entity}
-        refused = self._attempt(lambda: self._start("online", options)) if mode == "online" else None
-        if refused:  # wandb does not let go of the id of a failed start
-            options["id"] = secrets.token_hex(4)
-        failed = self._attempt(lambda: self._start("offline", options)) if mode == "offline" or refused else None
-        if refused or failed:
-            self._say(refused or failed or "", WITHOUT if failed else "this run is kept offline; `wandb sync` sends it")
-
-    def _start(self, mode: Literal["online", "offline"], options: dict[str, Any]) -> None:
-        """Start a wandb run that keeps to the run's folder, asks nothing and waits PATIENCE seconds."""
-        import wandb
-
-        wandb.setup(wandb.Settings(silent=True))  # silent: else it greets, warns and asks for a key
-        if mode == "online" and not wandb.login(prompt=False, verify=False):
-            raise wandb.errors.UsageError("no account is logged in; `wandb login` does it")
-        settings = wandb.Settings(
-            silent=True,
-            console="off",
-            reinit="create_new",
-            init_timeout=PATIENCE if mode == "online" else 10 * PATIENCE,
-            finish_timeout=3 * PATIENCE,
-            disable_git=True,
-            disable_code=True,
-            disable_job_creation=True,
-            x_disable_stats=True,
-            x_disable_meta=True,
-            x_save_requirements=False,
-        )
-        self.run = wandb.init(dir=str(self.folder), mode=mode, resume="allow", settings=settings, **options)
-        atexit.unregister(_forget_helper)
-        atexit.register(
-            _forget_helper
-        )  # after wandb's own hook, so before it: that one fails loudly over a dead helper
-        if mode == "online":
-            self.echo(f"W&B: {self.run.url}")
-
-    def _guarded(self, act: Callable[[], None]) -> None:
-        """Do it; if W&B fails, say so once and let go of it."""
-        failed = self._attempt(act)
-        if failed:
-            self.run = None
-            self._say(failed, WITHOUT)
-
-    def _say(self, failed: str, then: str) -> None:
-        self.echo(f"W&B fails ({failed}): {then}. All results are in {self.folder}.")
-
-    def _attempt(self, act: Callable[[], None]) -> str:
-        """Do it with all files of wandb in the run's folder; returns what W&B failed with, "" if it did not."""
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else an offline run sends telemetry at exit
-        import wandb  # takes most of a second, so only here
-
-        home = {"WANDB_DATA_DIR": str(self.folder / "wandb"), "WANDB_CACHE_DIR": str(self.folder / "wandb")}
-        before = {name: os.environ.get(name) for name in home}
-        os.environ.update(home)
-        try:
-            act()
-            return ""
-        except Exception as error:  # its own, pydantic's over a setting, asyncio's over its helper: none may end a run
-            if not isinstance(error, wandb.Error):
-                _forget_helper()
-            return _reason(error)
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
-
-    def log(self, row: Row) -> None:
-        """Mirror one row of scalars."""
-        if self.run:
-            self._guarded(lambda: self.run.log(dict(row)))
-
-    def summary(self, summary: Row) -> None:
-        """Mirror the numbers of the summary."""
-        if self.run:
-            self._guarded(lambda: self.run.summary.update(dict(summary)))
-
-    def table(self, rows: Sequence[Row]) -> None:
-        """Mirror one row per image with its picture, and the first pictures; photos only if `log_photos`."""
-        if self.run:
-            self._guarded(lambda: self.run.log({TABLE: self._table(rows), **self._pictures(rows)}))
-
-    def artifact(self, what: str, path: Path) -> None:
-        """Mirror a file or folder as an artifact of this type, if that was asked for."""
-        if self.run and self.kept[what]:
-            self._guarded(lambda: self.run.log_artifact(self._artifact(what, path)))
-
-    def _artifact(self, what: str, path: Path) -> Any:
-        import wandb
-
-        artifact = wandb.Artifact(f"{self.run.name}-{path.stem}", type="model", metadata={"what": what})
-        if path.is_dir():
-            artifact.add_dir(str(path))
-        else:
-            artifact.add_file(str(path))
-        return artifact
-
-    def _table(self, rows: Sequence[Row]) -> Any:
-        import wandb
-
-        def cell(row: Row, column: str) -> Any:
-            value = row.get(column)
-            if column in ("picture", "photo"):
-                return self._image(row, "file" if column == "picture" else "photo")
-            return (float(value) if value not in (None, "") else None) if "/" in column else value
-
-        known = dict.fromkeys(["picture", *(column for row in rows for column in row)])
-        columns = [column for column in known if column != "photo" or self.log_photos]
-        data = [[cell(row, column) for column in columns] for row in rows]
-        return wandb.Table(columns=list(columns), data=data, allow_mixed_types=True)
-
-    def _pictures(self, rows: Sequence[Row]) -> dict[str, list[Any]]:
-        shown = [self._image(row, "file", f"{row['prompt']} ({row['person']}, {row['seed']})") for row in rows[:SHOWN]]
-        there = [image for image in shown if image is not None]
-        return {"pictures": there} if there else {}
-
-    def _image(self, row: Row, column: str, caption: str | None = None) -> Any:
-        """The row's picture, or None: it isn't there, or it is a photo's copy that stays at home."""
-        import wandb
-
-        file = self.folder / row[column] if row.get(column) else None
-        if file is None or not file.is_file() or not (self.log_photos or self._may_leave(row)):
-            return None
-        if not store.inside(self.folder, row[column]):
-            raise ValueError(f"{row[column]} lies outside of {self.folder}, and is not copied")
-        return wandb.Image(str(file), caption=caption)
-
-    def _may_leave(self, row: Row) -> bool:
-        """Whether a picture differs from the reference photo of its row (the floor "copy" does not)."""
-        photo = self.folder / row["photo"] if row.get("photo") else None
-        if photo is None or not photo.is_file():
-            return True
-        return pixel_digest(photo) != pixel_digest(self.folder / row["file"])
-
-    def finish(self, exit_code: int) -> None:
-        """Close the mirror; what can't be sent in time stays in the run's folder for `wandb sync`."""
-        if self.run:
-            self._guarded(lambda: self.run.finish(exit_code=exit_code))
-        self.run = None
-
-
-def _reason(error: Exception) -> str:
-    """What failed, in one line."""
-    said = " ".join(str(error).split())
-    return f"{type(error).__name__}: {said[:200]}" if said else type(error).__name__
-
-
-def _forget_helper() -> None:
-    """Let go of wandb's helper process, which may be dead: the next mirror starts another one."""
-    import wandb
-
-    with suppress(Exception, SystemExit):  # a dead helper's status becomes an exit of this process
-        wandb.teardown()
-
-
-@contextmanager
-def asking(what: str) -> Iterator[Any]:
-    """W&B's interface for whoever is logged in. OSError beginning with `what` if nobody is, or if W&B refuses."""
-    import wandb
-
-    try:
-        wandb.setup(wandb.Settings(silent=True))
-        if not wandb.login(prompt=False, verify=False):
-            raise wandb.errors.UsageError("no account is logged in; `wandb login` does it")
-        yield wandb.Api(timeout=3 * PATIENCE)
-    except (wandb.Error, ValueError) as error:  # ValueError is its word for "no such run", and for a bad setting
-        raise OSError(f"{what} ({_reason(error)})") from error
-
-
-def download(path: str, files: Path) -> dict[str, Any]:
-    """Put the table of the W&B run "entity/project/run" with its pictures into `files`; returns what W&B says of it.
-
-    Keys: kind, digest, started, tags, config, summary. OSError if the run is not finished or was not judged, if W&B
-    doesn't answer or has no such run, or if nobody is logged in.
-    """
-    with asking(f"W&B does not give the run {path}") as api:
-        run = api.run(path)
-        if run.state != "finished":
-            raise OSError(f"the W&B run {path} is {run.state}; only finished runs are compared")
-        kept = [found for found in run.logged_artifacts() if found.type == "run_table" and f"-{TABLE}:" in found.name]
-        if not kept:
-            raise OSError(f"the W&B run {path} has no table {TABLE!r}: choose a run that was judged")
-        kept[-1].download(root=str(files))
-        about = {"kind": run.job_type or "run", "digest": run.name.rpartition("-")[2], "started": run.created_at}
-        about |= {"config": dict(run.config), "summary": dict(run.summary_metrics)}
-        return {**about, "tags": list(run.tags)}

@@ -1,10 +1,10 @@
-"""Files that are whole or not there: atomic writes, appended rows, PNGs that carry their settings."""
+"""The forms of a run's files: JSON, lines of JSON, rows as CSV, PNGs that carry their settings."""
 
 import csv
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,11 @@ from PIL.PngImagePlugin import PngInfo
 
 from src.files import cells
 from src.files import whole as files
-from src.files.folders import within
-from src.files.sheets import read_sheet
-from src.files.whole import locked as locked
+from src.files.rows import Row
 from src.files.whole import make_folder, naming, write_atomic
 
 AGAIN = "restore it, or delete its folder and give the command that made it again"
 SETTINGS_KEY = "profusion"  # the PNG text chunk that holds an image's settings as JSON
-LINKS = ("judged", "people")  # of a run of `evaluate`: to the folders of images and of photos
-Row = Mapping[str, Any]
-
-
-def inside(folder: Path, name: str) -> bool:
-    """Whether a row's picture lies in its run's folder, links followed, or in one that `evaluate` linked there."""
-    places = [folder, *(folder / link for link in LINKS if (folder / link).is_symlink())]
-    return any(within(place, folder / name) for place in places)
 
 
 def sweep_drafts(folder: Path) -> None:
@@ -101,11 +91,6 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """Write rows as CSV, atomically; columns in the order of their first appearance, missing values blank."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     write_atomic(path, cells.to_text(rows, columns).encode())
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file, every value as text; raises what `read_sheet` raises."""
-    return read_sheet(path)
 
 
 def read_scores(path: Path) -> list[dict[str, str]]:

@@ -5,12 +5,13 @@ import io
 
 import pytest
 
-from src.human import kit_files
+from src.files.sheets import read_sheet
+from src.human import handouts
 from src.human.kits import Entry
 from src.metrics.scene import read_scene
 from src.metrics.score import read_rows
 from src.reports import formats
-from src.runs.store import read_csv, write_csv
+from src.runs.store import write_csv
 
 TEXTS = [
     '=HYPERLINK("http://x","y")', "+1 person", "-S* at the beach", "@me", "\tx", "\rx", "'=x", "''@", "'", "", "it's",
@@ -22,15 +23,14 @@ NUMBERS = ["-0.5", "+3", "-1e-5", "7"]
 @pytest.mark.parametrize("text", [*TEXTS, *NUMBERS])
 def test_a_cell_is_read_back_as_it_was_written(tmp_path, text):
     write_csv(tmp_path / "x.csv", [{"file": "a", "prompt": text, text or "blank": "value"}])
-    assert read_csv(tmp_path / "x.csv") == [{"file": "a", "prompt": text, text or "blank": "value"}]
+    assert read_sheet(tmp_path / "x.csv") == [{"file": "a", "prompt": text, text or "blank": "value"}]
 
 
 @pytest.mark.parametrize("text", [text for text in TEXTS if text.strip("'")[:1] in tuple("=+-@\t\r－")])
 def test_no_cell_begins_with_what_a_spreadsheet_runs(tmp_path, text):
     write_csv(tmp_path / "x.csv", [{text: text}])
     table = formats.to_csv(formats.Table([{text: text}]))
-    kit = kit_files.as_csv([{text: text}]).decode()
-    for written in ((tmp_path / "x.csv").read_text(), table, kit):
+    for written in ((tmp_path / "x.csv").read_text(), table):
         for row in csv.reader(io.StringIO(written, newline="")):
             assert all(cell.startswith("'") for cell in row)
 
@@ -59,10 +59,10 @@ def test_a_prompt_in_a_markdown_table_is_text():
     assert len(page.splitlines()) == 5
 
 
-def test_mechanical_turk_gets_no_four_byte_signs_and_no_formulas():
+def test_mechanical_turk_gets_no_four_byte_signs_and_no_formulas(tmp_path):
     entry = Entry("i", ("ada", "=S* 😀 <b>", "0"), "p", "l", "r", "full", "copy")
-    (row,) = kit_files.hit_rows("kit", {"001": [entry]}, "a person", "images")
+    (row,) = handouts.hit_rows("kit", {"001": [entry]}, "a person", "images")
     assert row["prompt_1"] == "&#61;a person &#128512; &lt;b&gt;"
-    written = kit_files.as_csv([row])
-    assert max(written) < 0xF0  # no sign of four bytes begins
-    assert max(kit_files.hit_html(1, {"text": "Which? 😀"}).encode()) < 0xF0
+    write_csv(tmp_path / "hits.csv", [row])
+    assert max((tmp_path / "hits.csv").read_bytes()) < 0xF0  # no sign of four bytes begins
+    assert max(handouts.hit_page(1, {"text": "Which? 😀"}).encode()) < 0xF0

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from src.files.sheets import read_sheet
 from src.learning.finetune import Finetune
 from src.methods.profusion import ProFusion, Sampler
 from src.metrics.embeddings import look
@@ -15,8 +16,8 @@ from src.metrics.score import Columns, check_finite
 from src.models.promptnet import PromptNet
 from src.reports.comparison import with_overall
 from src.reports.comparison_tables import overview
-from src.runs.compared import read_sides
-from src.runs.store import read_csv, write_csv
+from src.runs.sides import read_sides
+from src.runs.store import write_csv
 from src.statistics.differences import column_means
 from src.statistics.levels import level
 from src.statistics.tables import comparison_table
@@ -100,7 +101,7 @@ def edited(made, folder, change):
     """A copy of a run whose scores somebody wrote anew."""
     shutil.copytree(made["full"], folder)
     (folder / "files.json").unlink()
-    rows = read_csv(folder / "scores.csv")
+    rows = read_sheet(folder / "scores.csv")
     write_csv(folder / "scores.csv", [change(number, dict(row)) for number, row in enumerate(rows)])
     return folder
 
@@ -114,7 +115,7 @@ def test_scores_that_are_no_numbers_are_not_compared(made, tmp_path, word):
 
 def test_a_missing_score_makes_no_run_better(made, tmp_path):
     """The same images twice; of one, the worst score is blank: its mean rises, and it is on the front no more alone."""
-    rows = read_csv(made["full"] / "scores.csv")
+    rows = read_sheet(made["full"] / "scores.csv")
     worst = min(rows, key=lambda row: float(row["identity/c"]))["file"]
     blank = edited(
         made, tmp_path / "full" / "b", lambda _, row: row | ({"identity/c": ""} if row["file"] == worst else {})
@@ -130,19 +131,19 @@ def test_a_missing_score_makes_no_run_better(made, tmp_path):
 
 
 def test_every_mean_over_missing_cells_says_over_how_many(made):
-    rows = [dict(row) for row in read_csv(made["full"] / "scores.csv")]
+    rows = [dict(row) for row in read_sheet(made["full"] / "scores.csv")]
     rows[0]["identity/c"] = ""
-    anchors = {name: read_csv(made[name] / "scores.csv") for name in ("copy", "other", "oracle_vae")}
-    table = comparison_table(rows, read_csv(made["no_fusion"] / "scores.csv"), anchors, ["text/a", "identity/c"])
+    anchors = {name: read_sheet(made[name] / "scores.csv") for name in ("copy", "other", "oracle_vae")}
+    table = comparison_table(rows, read_sheet(made["no_fusion"] / "scores.csv"), anchors, ["text/a", "identity/c"])
     assert any(note.startswith("identity/c, all: the mean of full is over 23 of 24") for note in table.notes)
     assert column_means(rows)["scored"] == {"identity/c": 23} and "scored" not in column_means(rows[1:])
     assert level(rows, anchors)["images"] == 23
 
 
 def test_a_person_without_any_score_does_not_spoil_the_level(made):
-    rows = [dict(row) for row in read_csv(made["full"] / "scores.csv")]
+    rows = [dict(row) for row in read_sheet(made["full"] / "scores.csv")]
     first = rows[0]["person"]
     blanked = [row | ({"identity/c": ""} if row["person"] == first else {}) for row in rows]
-    anchors = {name: read_csv(made[name] / "scores.csv") for name in ("copy", "other", "oracle_vae")}
+    anchors = {name: read_sheet(made[name] / "scores.csv") for name in ("copy", "other", "oracle_vae")}
     found = level(blanked, anchors)
     assert found["identity"] == found["identity"] and found["people"] == 2

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from src.data.photos import read_photo
+from src.files.html import data_uri
 from src.files.pictures import decode_picture, pixel_digest
 from src.human.kits import make_kit
 from src.metrics.pictures import Album, read_picture
 from src.reports.grids import image_grid
-from src.reports.page import data_uri
-from src.runs.compared import Side
+from src.runs.sides import Side
 
 SIZE = 16
 UPRIGHT = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
@@ -71,7 +71,7 @@ KINDS = {
 
 
 def shown_on_a_page(path):
-    with Image.open(io.BytesIO(base64.b64decode(data_uri(path, 128).partition(",")[2]))) as picture:
+    with Image.open(io.BytesIO(base64.b64decode(data_uri(decode_picture(path), 128).partition(",")[2]))) as picture:
         return np.asarray(picture.convert("RGB"))
 
 

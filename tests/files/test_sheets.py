@@ -12,7 +12,7 @@ from src.files.sheets import read_sheet
 from src.human import ratings
 from src.human.kits import key_rows, make_kit
 from src.metrics.scene import read_scene
-from src.runs.compared import read_sides
+from src.runs.sides import read_sides
 
 COLUMNS = ["file", "person", "prompt", "seed"]
 ROWS = [["a.png", "Zoë", 'S*, "smiling"; at the beach', "0"], ["b.png", "李", "two\nlines", "1"]]

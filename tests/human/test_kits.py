@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.human import kit_files
+from src.files.sheets import read_sheet
+from src.human import handouts
 from src.human.kits import key_rows, make_kit
-from src.runs.compared import read_sides
-from src.runs.store import read_csv, write_csv
+from src.runs.sides import read_sides
+from src.runs.store import write_csv
 
 NUMBERS = {"raters": 5, "items": 4, "per_sheet": 5, "checks": 2, "seed": 0}
 ASK = {"text": "Which fits <better>?", "identity": "Who is it?"}
@@ -80,18 +81,18 @@ def test_few_items_come_from_many_people(sides):
 
 
 def test_nothing_that_raters_get_names_a_run(kit, sides):
-    page = kit_files.sheet_page("kit", "s001", kit, ASK, "this person", 512)
-    hit = kit_files.hit_html(6, ASK)
-    rows = kit_files.hit_rows("kit", kit.sheets, "this person", "https://example.org/k/")
+    page = handouts.sheet_page("kit", "s001", kit, ASK, "this person", 512)
+    hit = handouts.hit_page(6, ASK)
+    rows = handouts.hit_rows("kit", kit.sheets, "this person", "https://example.org/k/")
     for text in (page, hit, str(rows)):
         assert not re.search(r"no_fusion|no_refinement|the whole picture|S\*", text)
     assert not any(picture.info for picture in kit.pictures.values())
 
 
 def test_the_hits_csv_fills_every_place_of_the_layout(kit):
-    hit = kit_files.hit_html(6, ASK)
+    hit = handouts.hit_page(6, ASK)
     places = set(re.findall(r"\$\{(\w+)\}", hit))
-    rows = kit_files.hit_rows("kit", kit.sheets, "this person", "https://example.org/k/")
+    rows = handouts.hit_rows("kit", kit.sheets, "this person", "https://example.org/k/")
     assert all(places | {"kit", "sheet"} <= set(row) for row in rows)
     assert "Which fits &lt;better&gt;?" in hit
     assert rows[0]["left_1"] == f"https://example.org/k/{kit.sheets['s001'][0].left}.png"
@@ -105,7 +106,7 @@ def test_the_key_knows_every_entry(kit):
 
 def test_runs_that_do_not_match_are_named(made, tmp_path, sides):
     shutil.copytree(made["no_fusion"], tmp_path / "no_fusion" / "short")
-    rows = read_csv(made["no_fusion"] / "scores.csv")
+    rows = read_sheet(made["no_fusion"] / "scores.csv")
     write_csv(tmp_path / "no_fusion" / "short" / "scores.csv", rows[1:])
     (tmp_path / "no_fusion" / "short" / "files.json").unlink()  # as of before files were listed
     short = read_sides([tmp_path / "no_fusion" / "short"])

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from src.human.human_tables import tables_of
 from src.human.preferences import agreement, strength_intervals, strengths, win_rate
 from src.human.ratings import Rating, Vote, check_ratings, checked, read_ratings, without_repeats
+from src.human.tables import tables_of
 from src.runs.store import write_csv
 
 RUNS = ("a", "b", "c")

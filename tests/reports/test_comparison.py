@@ -6,11 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
+from src.files.sheets import read_sheet
 from src.reports import comparison, comparison_tables
 from src.reports.formats import plain_rows, to_markdown
 from src.reports.latex import escaped, to_latex
-from src.runs.compared import gaps, read_sides
-from src.runs.store import read_csv, write_csv, write_json
+from src.runs.sides import gaps, read_sides
+from src.runs.store import write_csv, write_json
 from src.statistics.differences import person_means, t_interval
 from src.statistics.table import Table
 
@@ -46,9 +47,9 @@ def test_what_cannot_be_compared_is_listed_by_name(made, tmp_path):
     for name in ("full", "no_fusion", "no_refinement"):
         shutil.copytree(made[name], tmp_path / name)
     (tmp_path / "full" / "summary.json").unlink()
-    lost = read_csv(tmp_path / "no_fusion" / "scores.csv")[3]["file"]
+    lost = read_sheet(tmp_path / "no_fusion" / "scores.csv")[3]["file"]
     (tmp_path / "no_fusion" / lost).unlink()
-    rows = read_csv(tmp_path / "no_refinement" / "scores.csv")
+    rows = read_sheet(tmp_path / "no_refinement" / "scores.csv")
     write_csv(tmp_path / "no_refinement" / "scores.csv", [*rows, rows[5]])
     with pytest.raises(ValueError, match="cannot be compared") as error:
         read_sides([tmp_path / name for name in ("nowhere", *METHODS)])
@@ -73,7 +74,7 @@ def test_names_must_fit_and_two_measures_of_a_kind_are_refused(made, tmp_path):
 
 def test_an_image_that_one_run_lacks_is_named(made, tmp_path):
     shutil.copytree(made["no_fusion"], tmp_path / "no_fusion" / "short")
-    rows = read_csv(made["no_fusion"] / "scores.csv")
+    rows = read_sheet(made["no_fusion"] / "scores.csv")
     write_csv(tmp_path / "no_fusion" / "short" / "scores.csv", rows[1:])
     (tmp_path / "no_fusion" / "short" / "files.json").unlink()  # as of before files were listed
     found = read_sides([made["full"], tmp_path / "no_fusion" / "short"])

@@ -13,9 +13,9 @@ from src.learning.finetune import untuned
 from src.metrics.embeddings import Embeddings, said
 from src.models.promptnet import PromptNet
 from src.runs import store
-from src.runs.compared import read_sides
 from src.runs.listing import LISTING
 from src.runs.run import open_run
+from src.runs.sides import read_sides
 
 DIGEST = "0123456789abcdef"
 

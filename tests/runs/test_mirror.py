@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from src.runs.run import Mirror
+from src.runs.mirror import Mirror
 
 ROOT = Path(__file__).parents[2]
 # A whole run in a process of its own (wandb reads its environment once); argv: folder, mode, seconds of patience.
@@ -19,16 +19,17 @@ SCRIPT = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from src.runs import run as runs
+from src.runs import mirror
+from src.runs.run import open_run
 
 def watch(event, args):  # what this process asks of the network, by name or by address
     if event == "socket.getaddrinfo" or event == "socket.connect" and not isinstance(args[1], str):
         print("NETWORK", event, args[-1] if event == "socket.connect" else args[:2])
 
 sys.addaudithook(watch)
-root, mode, runs.PATIENCE, kill = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4:] == ["kill"]
+root, mode, mirror.PATIENCE, kill = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4:] == ["kill"]
 logger = {"mode": mode, "log_photos": False}
-with runs.open_run(root, "ablate", {"gamma": 0.6}, "d" * 64, logger=logger, group="demo", tags=["no_fusion"]) as run:
+with open_run(root, "ablate", {"gamma": 0.6}, "d" * 64, logger=logger, group="demo", tags=["no_fusion"]) as run:
     rows = []
     for seed in range(3):
         name = f"images/{seed}.png"
@@ -132,7 +133,7 @@ def test_wandb_dying_in_the_middle_does_not_stop_the_run(tmp_path):
 SIDES = """
 import os, signal, sys, time
 from pathlib import Path
-from src.runs import run as runs
+from src.runs.run import open_run
 
 def kill(now):
     if now in sys.argv[2:]:
@@ -142,7 +143,7 @@ def kill(now):
         time.sleep(0.5)
 
 for side in ("full", "no_fusion", "copy"):
-    with runs.open_run(sys.argv[1], side, {"gamma": 0.6}, "d" * 64, logger={"mode": "offline"}) as run:
+    with open_run(sys.argv[1], side, {"gamma": 0.6}, "d" * 64, logger={"mode": "offline"}) as run:
         run.log({"loss": 0.5})
         kill(f"in {side}")
         run.write_scores([{"file": "0.png", "person": 1, "prompt": "S*", "seed": 0}])

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from src.runs.compared import read_sides
+from src.files.sheets import read_sheet
 from src.runs.remote import local_folder, unpack
-from src.runs.store import read_csv, read_settings
+from src.runs.sides import read_sides
+from src.runs.store import read_settings
 
 ROOT = Path(__file__).parents[2]
 # Two small runs with an offline mirror, in a process of its own; argv: folder, then options of the logger to switch on.
@@ -128,7 +129,7 @@ def test_a_mirrored_run_comes_back_as_a_folder_that_can_be_compared(public, priv
     assert side.summary["images"] == 8
 
     unpack(tmp_path / "bare", table_files(private["copy"], tmp_path / "none"), {**about, "kind": "copy"})
-    assert {row["file"] for row in read_csv(tmp_path / "bare" / "scores.csv")} == {""}
+    assert {row["file"] for row in read_sheet(tmp_path / "bare" / "scores.csv")} == {""}
     assert read_sides([original, tmp_path / "bare"])[1].role == "floor"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from src.files.sheets import read_sheet
 from src.runs import store
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +49,7 @@ def test_file_size_limit_leaves_whole_rows_only(tmp_path):
     code = f"""
 import resource, sys
 from pathlib import Path
+from src.files.sheets import read_sheet
 from src.runs import store
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 path = Path({str(tmp_path)!r}) / "metrics.jsonl"
@@ -79,7 +81,7 @@ def test_a_torn_last_row_is_mended(tmp_path):
 def test_csv_round_trip_with_missing_values_and_commas(tmp_path):
     rows = [{"prompt": 'a "photo", of S*', "seed": 1}, {"prompt": "b", "text/a": 0.25}]
     store.write_csv(tmp_path / "scores.csv", rows)
-    assert store.read_csv(tmp_path / "scores.csv") == [
+    assert read_sheet(tmp_path / "scores.csv") == [
         {"prompt": 'a "photo", of S*', "seed": "1", "text/a": ""},
         {"prompt": "b", "seed": "", "text/a": "0.25"},
     ]

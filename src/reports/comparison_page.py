@@ -1,21 +1,18 @@
-"""One HTML page for a comparison, with everything in it: numbers as JSON, pictures as data, the program that draws."""
+"""The HTML page of a comparison: what is in it, as data for the program that draws."""
 
-import base64
 import hashlib
-import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from src.files import html
 from src.files.pictures import decode_picture
+from src.files.rows import CELL, Row
 from src.reports.comparison import KINDS, Estimate, common_front, prompt_estimates
 from src.reports.formats import plain_rows
-from src.runs.compared import Side, cell_of
 from src.runs.digests import file_digest
+from src.runs.sides import Side, cell_of
 from src.statistics.differences import number
 from src.statistics.table import Table
 
@@ -49,26 +46,12 @@ def comparison_page(
         "notes": list(notes),
         "pictures": pictures.data,
     }
-    return filled("compare.html", ["common.css", "compare.css"], ["charts.js", "pictures.js", "compare.js"], data)
+    return html.filled(ASSETS / "compare.html", data=data)
 
 
 def assets() -> dict[str, str]:
-    """The digest of each file that pages are made of."""
-    return {path.name: file_digest(path) for path in sorted(ASSETS.iterdir())}
-
-
-def filled(page: str, styles: Sequence[str], programs: Sequence[str], data: Any) -> str:
-    """A page of the folder assets with its styles, its data as JSON and its programs in their places."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    parts = {"/*STYLE*/": _joined(styles), "/*PROGRAM*/": _joined(programs), "/*DATA*/": text}
-    html = (ASSETS / page).read_text(encoding="utf-8")
-    for place, content in parts.items():
-        html = html.replace(place, content, 1)
-    return html
-
-
-def _joined(names: Sequence[str]) -> str:
-    return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in names)
+    """The digest of each file that the page is made of."""
+    return {path.name: file_digest(path) for path in html.parts(ASSETS)}
 
 
 class Pictures:
@@ -81,26 +64,12 @@ class Pictures:
 
     def add(self, path: Path) -> int:
         """The place of this file's picture in `data`. ValueError if it cannot be read."""
-        uri = data_uri(path, self.pixels)
+        uri = html.data_uri(decode_picture(path), self.pixels)
         key = hashlib.sha256(uri.encode()).hexdigest()
         if key not in self._known:
             self._known[key] = len(self.data)
             self.data.append(uri)
         return self._known[key]
-
-
-def data_uri(path: Path, pixels: int) -> str:
-    """A picture file as `encoded`. Raises what `decode_picture` raises."""
-    return encoded(decode_picture(path), pixels)
-
-
-def encoded(image: Image.Image, pixels: int) -> str:
-    """A picture as data URI without its metadata: lossless PNG while it is small, else WebP of at most `pixels`."""
-    image, small = image.copy(), max(image.size) <= min(pixels, 128)
-    image.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
-    data, kind = io.BytesIO(), "PNG" if small else "WEBP"
-    image.save(data, format=kind, **({"optimize": True} if small else {"quality": 85}))
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
 def _run(side: Side) -> dict[str, Any]:
@@ -153,7 +122,7 @@ def _cells(sides: Sequence[Side], columns: Sequence[str], pictures: Pictures) ->
         own = {name: (side, rows[cell]) for name, (side, rows) in by_side.items() if cell in rows}
         cells.append(
             {
-                **dict(zip(("person", "prompt", "seed"), cell, strict=True)),
+                **dict(zip(CELL, cell, strict=True)),
                 "family": next(iter(own.values()))[1].get("family", ""),
                 "photo": _photo(list(own.values()), pictures),
                 "shown": {n: pictures.add(side.file(row["file"])) for n, (side, row) in own.items() if row["file"]},
@@ -163,11 +132,11 @@ def _cells(sides: Sequence[Side], columns: Sequence[str], pictures: Pictures) ->
     return cells
 
 
-def _photo(own: Sequence[tuple[Side, Mapping[str, Any]]], pictures: Pictures) -> int | None:
+def _photo(own: Sequence[tuple[Side, Row]], pictures: Pictures) -> int | None:
     """The reference photo of the first run that keeps one."""
     files = [side.file(row["photo"]) for side, row in own if row.get("photo")]
     return next((pictures.add(file) for file in files if file.is_file()), None)
 
 
-def _score(row: Mapping[str, Any], column: str) -> float | None:
+def _score(row: Row, column: str) -> float | None:
     return _known(number(row.get(column)))[0]

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from src.files.pictures import decode_picture, pixel_digest
+from src.files.rows import Row
 
 Who = tuple[int, str]  # number of a run, name in it
-Rows = Sequence[Mapping[str, Any]]
+RunRows = tuple[Path, Sequence[Row]]  # a run's folder, and its rows
 
 
 @dataclass(frozen=True)
@@ -22,31 +22,31 @@ class _Photo:
         return self.digest == other.digest or self.digest in other.squares or other.digest in self.squares
 
 
-def names_by_photo(runs: Sequence[tuple[Path, Rows]]) -> list[dict[str, str]]:
+def names_by_photo(runs: Sequence[RunRows]) -> list[dict[str, str]]:
     """For each run (folder, rows) its people's names -> names under which they can be paired across the runs.
 
     A person is whom their reference photos show: the same pixels, or the square that a run kept of a larger photo.
     Different people of one name get the start of their photo's digest behind it. Who has no photo here is known by
     name alone. ValueError for a photo that cannot be read.
     """
-    photos = _photos(runs)
-    groups: list[tuple[frozenset[_Photo], list[Who]]] = []
-    for who, own in photos.items():
-        match = next((people for shown, people in groups if own and _same(shown, own)), None)
-        if match is None and own:
-            groups.append((own, [who]))
-        elif match is not None:
-            match.append(who)
+    photos_of = _photos(runs)
+    groups: list[tuple[frozenset[_Photo], list[Who]]] = []  # photos, and who is shown by them in which run
+    for who, photos in photos_of.items():
+        same = next((people for known, people in groups if photos and _same(known, photos)), None)
+        if same is not None:
+            same.append(who)
+        elif photos:
+            groups.append((photos, [who]))
     names = _named(groups)
-    for who in (who for who, own in photos.items() if not own):
+    for who in (who for who, photos in photos_of.items() if not photos):
         bearers = {names[other] for _, people in groups for other in people if other[1] == who[1]}
         names[who] = bearers.pop() if len(bearers) == 1 else f"{who[1]} (no photo)" if bearers else who[1]
-    return [{name: names[run, name] for run, name in photos if run == number} for number in range(len(runs))]
+    return [{name: names[run, name] for run, name in photos_of if run == number} for number in range(len(runs))]
 
 
-def other_people(own: tuple[Path, Rows], given: Mapping[str, tuple[Path, Rows]]) -> list[str]:
-    """Says which of the given runs (name -> folder and rows) show other people than one's own rows do."""
-    mine, *theirs = names_by_photo([own, *given.values()])
+def other_people(judged: RunRows, given: Mapping[str, RunRows]) -> list[str]:
+    """Says which of the given runs (name -> folder and rows) show other people than the judged run."""
+    mine, *theirs = names_by_photo([judged, *given.values()])
     foreign = [sorted(set(names.values()) - set(mine.values())) for names in theirs]
     return [
         f"the anchor {name} is of other people, too: {', '.join(who)}"
@@ -71,15 +71,15 @@ def _named(groups: Sequence[tuple[frozenset[_Photo], Sequence[Who]]]) -> dict[Wh
     return names
 
 
-def _photos(runs: Sequence[tuple[Path, Rows]]) -> dict[Who, frozenset[_Photo]]:
+def _photos(runs: Sequence[RunRows]) -> dict[Who, frozenset[_Photo]]:
     """The reference photos of everybody in every run, of those whose files are here."""
     paths: dict[Who, dict[Path, None]] = {}
     for number, (folder, rows) in enumerate(runs):
         for row in rows:
-            own = paths.setdefault((number, str(row["person"])), {})
+            photos = paths.setdefault((number, str(row["person"])), {})
             if row.get("photo") and (folder / row["photo"]).is_file():
-                own[(folder / row["photo"]).resolve()] = None
-    sizes = {path: decode_picture(path).size for own in paths.values() for path in own}
+                photos[(folder / row["photo"]).resolve()] = None
+    sizes = {path: decode_picture(path).size for photos in paths.values() for path in photos}
     squares = {width for width, height in sizes.values() if width == height}
     known = {
         path: _Photo(
@@ -88,4 +88,4 @@ def _photos(runs: Sequence[tuple[Path, Rows]]) -> dict[Who, frozenset[_Photo]]:
         )
         for path, size in sizes.items()
     }
-    return {who: frozenset(known[path] for path in own) for who, own in paths.items()}
+    return {who: frozenset(known[path] for path in photos) for who, photos in paths.items()}

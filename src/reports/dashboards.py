@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from src.runs import store
-from src.runs.run import TABLE, asking
+from src.runs.mirror import TABLE, wandb_api
 
 TRAINING = ["train/loss", "val/loss"]
 
@@ -82,5 +82,5 @@ def described(workspace: Any) -> dict[str, Any]:
 
 def send(workspace: Any) -> str:
     """Create the workspace on W&B's server and return its address. OSError if W&B doesn't take it."""
-    with asking(f"W&B does not take the dashboard of {workspace.entity}/{workspace.project}"):
+    with wandb_api(f"W&B does not take the dashboard of {workspace.entity}/{workspace.project}"):
         return str(workspace.save().url)

@@ -3,16 +3,43 @@
 import html
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from PIL import Image
 
 from src.files import cells
-from src.human.kits import Entry, Kit
-from src.reports.page import encoded, filled
-from src.runs.store import Row
+from src.files.html import data_uri, filled, parts
+from src.files.rows import Row
+from src.files.whole import write_atomic
+from src.human.kits import ANSWERS, MARK, Entry, Kit, key_rows
+from src.runs.digests import file_digest
+from src.runs.store import write_csv
 
+ASSETS = Path(__file__).parent / "assets"
 PLACEHOLDER = "S*"
-ANSWERS = {"left": "Left", "tie": "No difference", "right": "Right"}
+
+
+def write_kit(
+    folder: Path, kit: Kit, *, questions: Mapping[str, str], noun: str, pixels: int, image_base: str | None
+) -> None:
+    """Write pages/ and images/ for raters, mturk/ for Mechanical Turk, and key.csv, which stays at home.
+
+    image_base: the address at which images/ will lie.
+    """
+    name, length = f"{MARK}{folder.name}", len(next(iter(kit.sheets.values())))
+    for token, picture in kit.pictures.items():
+        write_atomic(folder / "images" / f"{token}.png", _pixels_alone(picture))
+    for sheet in kit.sheets:
+        page = sheet_page(name, sheet, kit, questions, noun, pixels)
+        write_atomic(folder / "pages" / f"sheet-{sheet}.html", page.encode())
+    write_atomic(folder / "mturk" / "hit.html", hit_page(length, questions).encode())
+    write_csv(folder / "mturk" / "hits.csv", hit_rows(name, kit.sheets, noun, image_base or "images"))
+    write_csv(folder / "key.csv", key_rows(folder.name, kit.sheets))
+
+
+def assets() -> dict[str, str]:
+    """The digest of each file that the pages are made of."""
+    return {path.name: file_digest(path) for path in parts(ASSETS)}
 
 
 def sheet_page(kit: str, sheet: str, contents: Kit, questions: Mapping[str, str], noun: str, pixels: int) -> str:
@@ -35,32 +62,14 @@ def sheet_page(kit: str, sheet: str, contents: Kit, questions: Mapping[str, str]
             }
             for e in entries
         ],
-        "pictures": [encoded(contents.pictures[token], pixels) for token in tokens],
+        "pictures": [data_uri(contents.pictures[token], pixels) for token in tokens],
     }
-    return filled("rating.html", ["common.css", "rating.css"], ["rating.js"], data)
+    return filled(ASSETS / "rating.html", data=data)
 
 
-def hit_html(length: int, questions: Mapping[str, str]) -> str:
+def hit_page(length: int, questions: Mapping[str, str]) -> str:
     """The layout of a HIT for the requester's site: `length` pairs of pictures, places ${...} filled by the CSV."""
-    blocks = "\n".join(_hit_block(number, questions) for number in range(1, length + 1))
-    return _three_bytes(filled("hit.html", ["hit.css"], [], None).replace("<!--BLOCKS-->", blocks))
-
-
-def _hit_block(number: int, questions: Mapping[str, str]) -> str:
-    asked = "\n".join(_hit_question(f"a{number}-{name}", ask) for name, ask in questions.items())
-    figures = "".join(
-        f'<figure><img src="${{{place}_{number}}}" alt="{name}"><figcaption>{name}</figcaption></figure>'
-        for place, name in (("photo", "The person"), ("left", "Left"), ("right", "Right"))
-    )
-    return f'<section><h2>{number}. “${{prompt_{number}}}”</h2><div class="strip">{figures}</div>{asked}</section>'
-
-
-def _hit_question(name: str, ask: str) -> str:
-    choices = "".join(
-        f'<label><input type="radio" name="{name}" value="{value}" required> {text}</label>'
-        for value, text in ANSWERS.items()
-    )
-    return f"<fieldset><legend>{html.escape(ask)}</legend>{choices}</fieldset>"
+    return _three_bytes(filled(ASSETS / "hit.html", length=length, questions=questions, answers=ANSWERS))
 
 
 def hit_rows(kit: str, sheets: Mapping[str, Sequence[Entry]], noun: str, image_base: str) -> list[Row]:
@@ -88,12 +97,7 @@ def _entities(prompt: str) -> str:
     return f"&#{ord(text[0])};{text[1:]}" if cells.marked(text) != text else text
 
 
-def as_csv(rows: Sequence[Row]) -> bytes:
-    """Rows with the same columns as CSV."""
-    return cells.to_text(rows, rows[0]).encode()
-
-
-def as_png(picture: Image.Image) -> bytes:
+def _pixels_alone(picture: Image.Image) -> bytes:
     """A PNG that carries the pixels and nothing else."""
     data = io.BytesIO()
     picture.save(data, format="PNG")

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from src.human.preferences import strength_intervals, strengths, win_rate
-from src.human.ratings import Rating, Vote, checked, without_repeats
-from src.human.ratings import votes as votes_of
+from src.human.ratings import Rating, Vote, checked, votes_of, without_repeats
 from src.statistics.table import Table
 
 COUNTED = {"person": "people", "prompt": "prompts", "rater": "raters"}
@@ -45,13 +44,13 @@ def preference_table(votes: Sequence[Vote]) -> Table:
     for vote in votes:
         groups[vote.question, vote.first, vote.second].append(vote)
     rows = []
-    for (question, first, second), own in groups.items():
-        found = win_rate(own)
+    for (question, first, second), group in groups.items():
+        rate = win_rate(group)
         row: dict[str, Any] = {"question": question, "run": first, "against": second}
-        row |= {"wins": found.wins, "ties": found.ties, "losses": found.losses, "win rate": _blank(found.rate)}
-        row |= {"95 % (Wilson)": _ends(found.low, found.high), "preference": _blank(found.preference)}
-        row |= {"95 % (bootstrap)": _ends(found.boot_low, found.boot_high), "alpha": _blank(found.alpha)}
-        rows.append({**row, "items": len({v.item for v in own}), **_sizes(own)})
+        row |= {"wins": rate.wins, "ties": rate.ties, "losses": rate.losses, "win rate": _blank(rate.rate)}
+        row |= {"95 % (Wilson)": _ends(rate.low, rate.high), "preference": _blank(rate.preference)}
+        row |= {"95 % (bootstrap)": _ends(rate.boot_low, rate.boot_high), "alpha": _blank(rate.alpha)}
+        rows.append({**row, "items": len({vote.item for vote in group}), **_sizes(group)})
     notes = [
         "win rate: wins among decided votes, Wilson's interval, as if votes were independent",
         "preference: mean vote, a tie is half; cluster bootstrap over people and prompts",
@@ -64,11 +63,11 @@ def strength_table(votes: Sequence[Vote], runs: Sequence[str]) -> Table:
     """A line for each question and run, the strongest first."""
     rows = []
     for question in dict.fromkeys(vote.question for vote in votes):
-        own = [vote for vote in votes if vote.question == question]
-        found, intervals = strengths(own, runs), strength_intervals(own, runs)
-        for run in sorted(runs, key=lambda name: -found[name]):
+        answers = [vote for vote in votes if vote.question == question]
+        means, intervals = strengths(answers, runs), strength_intervals(answers, runs)
+        for run in sorted(runs, key=lambda name: -means[name]):
             ends = _ends(*intervals[run])
-            rows.append({"question": question, "run": run, "strength": found[run], "95 % (bootstrap)": ends})
+            rows.append({"question": question, "run": run, "strength": means[run], "95 % (bootstrap)": ends})
     return Table(rows, ["Bradley-Terry strengths, mean 0, a tie is half a win; bootstrap over people"])
 
 

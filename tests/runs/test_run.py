@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.runs.run import digest, open_run, run_folder
+from src.runs.digests import digest
+from src.runs.run import open_run, run_folder
 from src.runs.store import read_json, read_settings
 
 ROOT = Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-"""Finished runs, read to be compared: rows, names, and which of them are floors and ceilings."""
+"""Several finished runs, read as the sides of a comparison: rows, names, and which are floors and ceilings."""
 
 import math
 from collections import Counter
@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from src.files.rows import CELL, Row, Rows
 from src.runs import listing, store
 from src.runs.digests import file_digest
-from src.runs.pairing import names_by_photo
+from src.runs.links import inside
+from src.runs.people import names_by_photo
 from src.statistics.differences import number
 from src.statistics.tables import ANCHORS
 
-Rows = list[dict[str, Any]]
 Cell = tuple[str, str, str]  # person, prompt, seed
-CELL = ("person", "prompt", "seed")
 READ = ("scores.csv", "summary.json", "config.json", "sittings.jsonl")
 FLOORS = ("copy", "other", "generic")
 
@@ -47,7 +47,7 @@ class Side:
         """A file that a row names, relative to the run's folder."""
         return self.folder / name
 
-    def has_photo(self, row: Mapping[str, Any]) -> bool:
+    def has_photo(self, row: Row) -> bool:
         """Whether the reference photo of a row is here."""
         return bool(row.get("photo")) and self.file(row["photo"]).is_file()
 
@@ -58,7 +58,7 @@ class Side:
         return {name: file_digest(self.file(name)) for name in files if self.file(name).is_file()}
 
 
-def cell_of(row: Mapping[str, Any]) -> Cell:
+def cell_of(row: Row) -> Cell:
     """Person, prompt and seed of a row, as text."""
     return str(row["person"]), str(row["prompt"]), str(row["seed"])
 
@@ -67,7 +67,7 @@ def read_sides(folders: Sequence[Path], names: Sequence[str] | None = None) -> l
     """The runs in these folders; methods first, then floors and ceilings, each folder once.
 
     A run of `ablate` stands for its sides. People are who their reference photos show, not what a run calls them
-    (`src.runs.pairing`): rows of different photos never pair. names: what to call the runs, in this order; None:
+    (`src.runs.people`): rows of different photos never pair. names: what to call the runs, in this order; None:
     the kind of run, with the start of its digest where several are of one kind.
 
     Raises:
@@ -78,12 +78,10 @@ def read_sides(folders: Sequence[Path], names: Sequence[str] | None = None) -> l
     problems = [problem for folder in every for problem in _problems(folder)]
     if problems:
         raise ValueError(f"these runs cannot be compared: {'; '.join(problems)}")
-    found = [_read(folder) for folder in every]
-    found = [side for side in found if side.kind not in ANCHORS] + sorted(
-        (side for side in found if side.kind in ANCHORS), key=lambda side: ANCHORS.index(side.kind)
-    )
-    _check_anchors(found)
-    return _named(_by_photo(found), names)
+    order = {kind: place for place, kind in enumerate(ANCHORS)}  # what is no anchor stands before them
+    sides = sorted((_read(folder) for folder in every), key=lambda side: order.get(side.kind, -1))
+    _check_anchors(sides)
+    return _named(_by_photo(sides), names)
 
 
 def _by_photo(sides: Sequence[Side]) -> list[Side]:
@@ -106,6 +104,7 @@ def _sides_of(folder: Path) -> Iterator[Path]:
 
 
 def _problems(folder: Path) -> Iterator[str]:
+    """Why a folder cannot be read as a side, in words."""
     if not folder.is_dir():
         yield f"{folder} is {'no folder of a run' if folder.exists() else 'not there'}"
     elif not (folder / "summary.json").exists():
@@ -121,20 +120,25 @@ def _problems(folder: Path) -> Iterator[str]:
         absent = [name for name in ("file", *CELL) if rows and name not in rows[0]]
         if absent or not rows:
             yield f"{folder / 'scores.csv'} has no {', '.join(absent) or 'rows'}"
-            return
-        named = [row[name] for row in rows for name in ("file", "photo") if row.get(name)]
-        outside = list(dict.fromkeys(name for name in named if not store.inside(folder, name)))
-        inner = {name for name in (*READ, *named) if name not in outside and (folder / name).is_file()}
-        yield from (f"{fault}: {store.AGAIN}" for fault in listing.faults(folder, inner))
-        yield from _not_numbers(folder, rows)
-        lost = [row["file"] for row in rows if row["file"] and not (folder / row["file"]).is_file()]
-        twice = [cell for cell, times in Counter(cell_of(row) for row in rows).items() if times > 1]
-        if outside:
-            yield f"{folder / 'scores.csv'} names pictures outside its folder: {', '.join(outside)}"
-        if lost:
-            yield f"{folder} lacks the images {', '.join(lost)}"
-        if twice:
-            yield f"{folder} has twice: {', '.join(' / '.join(cell) for cell in twice)}"
+        else:
+            yield from _faults(folder, [dict(row) for row in rows])
+
+
+def _faults(folder: Path, rows: Rows) -> Iterator[str]:
+    """What is damaged, missing, no number, or there twice."""
+    named = [row[name] for row in rows for name in ("file", "photo") if row.get(name)]
+    outside = list(dict.fromkeys(name for name in named if not inside(folder, name)))
+    inner = {name for name in (*READ, *named) if name not in outside and (folder / name).is_file()}
+    yield from (f"{fault}: {store.AGAIN}" for fault in listing.faults(folder, inner))
+    yield from _not_numbers(folder, rows)
+    lost = [row["file"] for row in rows if row["file"] and not (folder / row["file"]).is_file()]
+    twice = [cell for cell, times in Counter(cell_of(row) for row in rows).items() if times > 1]
+    if outside:
+        yield f"{folder / 'scores.csv'} names pictures outside its folder: {', '.join(outside)}"
+    if lost:
+        yield f"{folder} lacks the images {', '.join(lost)}"
+    if twice:
+        yield f"{folder} has twice: {', '.join(' / '.join(cell) for cell in twice)}"
 
 
 def _not_numbers(folder: Path, rows: Rows) -> Iterator[str]:
@@ -174,8 +178,8 @@ def _named(sides: Sequence[Side], names: Sequence[str] | None) -> list[Side]:
         times = Counter(side.kind for side in sides)
         names = [side.kind if times[side.kind] == 1 else f"{side.kind} {side.folder.name[:6]}" for side in sides]
     if len(names) != len(sides) or len(set(names)) != len(names):
-        found = ", ".join(side.folder.parent.name + "/" + side.folder.name for side in sides)
-        raise ValueError(f"names ({', '.join(names)}) must be {len(sides)} different names, for {found}")
+        folders = ", ".join(side.folder.parent.name + "/" + side.folder.name for side in sides)
+        raise ValueError(f"names ({', '.join(names)}) must be {len(sides)} different names, for {folders}")
     return [replace(side, name=name) for side, name in zip(sides, names, strict=True)]
 
 
@@ -184,8 +188,8 @@ def gaps(sides: Sequence[Side]) -> list[str]:
     every = list(dict.fromkeys(cell for side in sides if side.role == "method" for cell in side.cells()))
     notes = []
     for side in sides:
-        own = side.cells()
-        missing = [" / ".join(cell) for cell in every if cell not in own]
+        rows = side.cells()
+        missing = [" / ".join(cell) for cell in every if cell not in rows]
         if missing:
             notes.append(f"{side.name} lacks {len(missing)} of {len(every)} images: {'; '.join(missing)}")
         unseen = {str(row["person"]) for row in side.rows if not side.has_photo(row)}

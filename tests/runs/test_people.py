@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from src import compare, human_eval
 from src.reports.comparison import difference
-from src.runs.compared import gaps, read_sides
+from src.runs.sides import gaps, read_sides
 from src.runs.store import append_row, write_csv, write_json
 
 PROMPTS = ("a photo of S* at the beach", "a pencil sketch of S*")
