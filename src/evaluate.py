@@ -11,9 +11,9 @@ from src.harness.composed import check_logger
 from src.harness.deciding import SCORE, STATISTIC, code_of
 from src.harness.device import begun, described, memory_for
 from src.harness.judges import Panel, Progress, judge_weights, settings_of, towers
-from src.metrics.judged import Judged, judge_scene
-from src.metrics.scene import foreign_placeholders, image_files, read_scene
-from src.metrics.score import FaceRule, Scene, joined
+from src.metrics.columns import FaceRule, joined
+from src.metrics.evaluation import Evaluation, evaluate_scene
+from src.metrics.scene import Scene, foreign_placeholders, image_files, read_scene
 from src.reports.formats import to_csv, to_markdown, to_text
 from src.runs.digests import digest
 from src.runs.listing import check_listing
@@ -44,7 +44,7 @@ def main(cfg: DictConfig) -> None:
     scene = read_scene(Path(cfg.images), photos, manifest, need_photos=panel.needs_photos())
     real = image_files(Path(cfg.real)) if cfg.real else []
     with memory_for("judging", "set a lower batch, or choose smaller judges", device), Progress() as progress:
-        judged = judge_scene(
+        judged = evaluate_scene(
             scene,
             panel.here,
             generic=cfg.generic,
@@ -104,7 +104,7 @@ def linked(run: Run, scene: Scene, photos: Path | None, images: Path) -> Rows:
     return [{**row, **file, **photo} for row, file, photo in zip(scene.rows, files, inputs, strict=True)]
 
 
-def write(run: Run, rows: Rows, judged: Judged, shown: dict[str, Table]) -> None:
+def write(run: Run, rows: Rows, judged: Evaluation, shown: dict[str, Table]) -> None:
     """Scores, anchors and tables; the summary last."""
     run.write_scores(rows)
     anchors = [{"anchor": name, **row} for name, side in judged.anchors.items() for row in side]

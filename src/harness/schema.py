@@ -297,6 +297,7 @@ SETTINGS: dict[str, Kind] = {
     "judges.selecting": listed(TEXT),
     "judges.*.input_mean": number(),
     "judges.*.input_std": POSITIVE,
+    "judges.*.inference": GROUP,
     "judges.*.min_confidence": number(),
     "judges.*.threads": COUNT,
     "judges.*.colours": choice("rgb", "bgr"),
