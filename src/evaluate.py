@@ -12,10 +12,10 @@ from src.harness.composed import check_logger
 from src.harness.deciding import SCORE, STATISTIC, code_of
 from src.harness.device import begun, described, memory_for
 from src.harness.judges import Panel, Progress, judge_weights, settings_of, towers
-from src.metrics.judged import Judged, judge_scene
-from src.metrics.scene import foreign_placeholders, image_files, read_scene
-from src.metrics.score import FaceRule, Scene, joined
 from src.reports.formats import to_text, write_table
+from src.metrics.columns import FaceRule, joined
+from src.metrics.evaluation import Evaluation, evaluate_scene
+from src.metrics.scene import Scene, foreign_placeholders, image_files, read_scene
 from src.runs.digests import digest
 from src.runs.links import link_folders, through_links
 from src.runs.listing import check_listing
@@ -45,7 +45,7 @@ def main(cfg: DictConfig) -> None:
     real = image_files(Path(cfg.real)) if cfg.real else []
     with memory_for("judging", "set a lower batch, or choose smaller judges", device), Progress() as progress:
         how: dict[str, Any] = {"generic": cfg.generic, "rule": rule, "kept": panel.kept(Path(cfg.runs)), "real": real}
-        judged = judge_scene(scene, panel.here, **how, batch_size=batch, on_progress=progress)
+        judged = evaluate_scene(scene, panel.here, **how, batch_size=batch, on_progress=progress)
     config = {"system": cfg.system, "judges": settings_of(cfg), "faces": plain(cfg.faces), "generic": cfg.generic}
     config |= {name: str(Path(cfg[name]).resolve()) if cfg[name] else None for name in ("images", "photos")}
     inputs: dict[str, Any] = {
@@ -87,7 +87,7 @@ def linked(run: Run, scene: Scene, images: Path, photos: Path | None) -> Rows:
     return [{**row, "file": f, "photo": p} for row, f, p in zip(scene.rows, files, inputs, strict=True)]
 
 
-def write(run: Run, rows: Rows, judged: Judged, tables: dict[str, Table]) -> None:
+def write(run: Run, rows: Rows, judged: Evaluation, tables: dict[str, Table]) -> None:
     """Scores, anchors and tables; the summary last."""
     run.write_scores(rows)
     anchors = [{"anchor": name, **row} for name, side in judged.anchors.items() for row in side]

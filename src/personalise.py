@@ -30,7 +30,7 @@ from src.harness.needs import Need
 from src.harness.study import Generate, Rows, batches
 from src.harness.variants import kept_variants
 from src.methods.profusion import check_shares
-from src.metrics.score import score_folder
+from src.metrics.evaluation import scored_rows
 from src.models.base import TextToImage
 from src.models.prompts import check_distinct, check_prompt
 from src.reports.grids import contact_sheet
@@ -167,7 +167,7 @@ def judged(cfg: DictConfig, run: Run, rows: Rows) -> Rows:
     """The rows with the world's judges' scores."""
     write_csv(run.path("images.csv"), rows)
     judges = build_judges(cfg, ("text", "identity"), device=device_of(cfg.device))
-    return score_folder(run.folder, text=judges["text"], identity=judges["identity"], generic=cfg.sampler.generic)
+    return scored_rows(run.folder, judges, generic=cfg.sampler.generic)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 
 from src import compare, human_eval
-from src.harness.settings.words import gathered
-from src.runs.store import read_csv, write_csv
 from src.files.sheets import read_sheet
+from src.harness.settings.words import gathered
 from src.runs.store import write_csv
 
 

@@ -14,9 +14,11 @@ from PIL import Image
 from src.harness.build import count
 from src.harness.device import begun
 from src.harness.judges import Panel
-from src.metrics.judged import judge_scene
+from src.metrics.columns import FaceRule
+from src.metrics.evaluation import evaluate_scene
+from src.metrics.judge import Judge, each
 from src.metrics.pictures import Album
-from src.metrics.score import FaceRule, Scene
+from src.metrics.scene import Scene
 
 PEOPLE, PROMPTS = 10, 5
 
@@ -29,14 +31,14 @@ def run(cfg: DictConfig) -> None:
     with TemporaryDirectory() as folder:
         scene = pictures(Path(folder), images, size)
         album = Album([*scene.images, *scene.photos])
-        for judge in (judge for several in panel.here.values() for judge in several):
+        for judge in each(panel.here):
             clock.watch(judge, album.decode(album.paths[:2]))
         album.decode = clock.timed(album.decode, "decoding")  # type: ignore[method-assign]
         kept = panel.kept(Path(folder))
         first = clock.whole(lambda: judged(scene, panel, album, kept, cfg.batch))
         forward, decoding = clock.seconds.pop("forward"), clock.seconds.pop("decoding")
         again = clock.whole(lambda: judged(scene, panel, album, kept, cfg.batch))
-    names = ", ".join(judge.name for several in panel.here.values() for judge in several)
+    names = ", ".join(judge.name for judge in each(panel.here))
     print(f"judges {names} on {images} images of {size} pixels")
     print(f"forward passes {forward:.2f} s, all but decoding {first - decoding:.2f} s, decoding {decoding:.2f} s")
     print(f"again, nothing changed: {again:.2f} s")
@@ -49,13 +51,13 @@ class Clock:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
-    def watch(self, judge: Any, warm: list[Any]) -> None:
+    def watch(self, judge: Judge, warm: list[Any]) -> None:
         """Time a judge's forward passes: of its nets, of its detector if it has one, and over prompts.
 
         Its nets are read before, and are not let go of: loading is no part of the measure.
         """
         judge.see(warm)
-        judge.release = lambda: None
+        judge.release = lambda: None  # type: ignore[method-assign]
         for name in ("forward", "detect", "say"):
             if hasattr(judge, name):
                 setattr(judge, name, self.timed(getattr(judge, name), "forward"))
@@ -95,4 +97,4 @@ def pictures(folder: Path, count: int, size: int) -> Scene:
 def judged(scene: Scene, panel: Panel, album: Album, kept: dict[str, Path], batch: int) -> None:
     """Everything that `evaluate` does between reading files and writing tables."""
     how: dict[str, Any] = {"generic": "a person", "rule": FaceRule(), "kept": kept, "batch_size": batch}
-    judge_scene(scene, panel.here, album=album, **how)
+    evaluate_scene(scene, panel.here, album=album, **how)

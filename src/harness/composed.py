@@ -19,8 +19,10 @@ from src.harness.judges import build_judges, file_digests
 from src.harness.study import Generate, Rows, Study
 from src.harness.variants import kept_variants
 from src.methods.profusion import ProFusion, Sampler
-from src.metrics.faces import look_at_photos
-from src.metrics.score import PLACEHOLDER, check_lengths, score_folder
+from src.metrics.checks import check_lengths, look_at_photos
+from src.metrics.evaluation import scored_rows
+from src.metrics.judge import Judges
+from src.metrics.scene import PLACEHOLDER
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 from src.models.prompts import check_distinct, check_prompt
@@ -117,7 +119,7 @@ class Composed:
         let_go(self.device)
 
     @cached_property
-    def judges(self) -> dict[str, list[Any]]:
+    def judges(self) -> Judges:
         """The judges of text and of identity."""
         return build_judges(self.cfg, ("text", "identity"), device=self.device)
 
@@ -140,9 +142,8 @@ class Composed:
     def score(self, folder: Path) -> Rows:
         """The rows of folder/images.csv with every judge's score."""
         self.release()
-        judges, generic = self.judges, self.cfg.sampler.generic
         with memory_for(f"judging {folder}", TO_JUDGE, self.device):
-            return score_folder(folder, text=judges["text"], identity=judges["identity"], generic=generic)
+            return scored_rows(folder, self.judges, generic=self.cfg.sampler.generic)
 
     def study(self) -> Study:
         """The same people, prompts and seeds for every side."""
@@ -270,7 +271,7 @@ def augmented(
 
 def look_first(
     cfg: DictConfig,
-    judges: Mapping[str, Sequence[Any]],
+    judges: Judges,
     prompts: Sequence[str],
     photos: Mapping[str, Tensor],
     compared: Sequence[str] | None = None,

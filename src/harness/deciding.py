@@ -24,7 +24,7 @@ PERSON = (  # what is learned of somebody
     *(f"learning/{name}.py" for name in ("finetune", "pretrain", "tuned")),
 )
 IMAGE = (*PERSON, "sampling.py", "methods", "models/personal.py", "models/recording.py", "harness/study.py")
-SCORE = ("metrics", "files/pictures.py", "files/folders.py", "files/sheets.py")
+SCORE = ("metrics", *(f"files/{name}.py" for name in ("pictures", "folders", "sheets", "rows")))
 SIDE = (*IMAGE, *SCORE)  # a run of images and their scores
 STATISTIC = ("statistics",)
 CLAIM = (*SIDE, *TRAINING, *STATISTIC, "harness/claim.py")

@@ -12,14 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from src.files.folders import files_below
+from src.files.rows import KINDS
 from src.harness.build import build, build_or_missing, get_target, plain
-from src.harness.compose import PACKAGE
-from src.harness.deciding import portable
+from src.harness.deciding import SCORE, code_of, portable
+from src.metrics.judge import Judge, Judges, each
 from src.metrics.text_similarity import is_tower
-from src.runs.digests import code_digest, digest, file_digest
+from src.runs.digests import digest, file_digest
 from src.runs.provenance import versions
 
-KINDS = ("text", "identity", "image")
 POLICIES = ("error", "leave_out")
 FREE = ("", "MIT", "Apache-2.0", "CC0")  # licences that restrict no use
 TOWER = "this judge's backbone is the generator's text tower"
@@ -36,15 +36,13 @@ def judge_nodes(cfg: DictConfig, kinds: Sequence[str] = KINDS) -> dict[str, dict
     return nodes
 
 
-def build_judges(
-    cfg: DictConfig, kinds: Sequence[str] = KINDS, *, device: torch.device | str = "cpu"
-) -> dict[str, list[Any]]:
-    """kind -> judges on a device; their weights are read when they are first asked."""
-    nodes = judge_nodes(cfg, kinds)
-    return {
+def build_judges(cfg: DictConfig, kinds: Sequence[str] = KINDS, *, device: torch.device | str = "cpu") -> Judges:
+    """The judges of these kinds on a device; their weights are read when they are first asked."""
+    built: Any = {
         kind: [build(node, **_placed(node, name, device)) for name, node in several.items()]
-        for kind, several in nodes.items()
+        for kind, several in judge_nodes(cfg, kinds).items()
     }
+    return built
 
 
 def _placed(node: Any, name: str, device: torch.device | str) -> dict[str, Any]:
@@ -61,7 +59,7 @@ def towers(cfg: DictConfig) -> list[str]:
 
 
 class Panel:
-    """The judges of a configuration: those that are `here`, kind -> judges, and the `listing` of all."""
+    """The judges of a configuration: those that are `here`, and the `listing` of all."""
 
     def __init__(self, cfg: DictConfig, device: torch.device | str = "cpu"):
         if cfg.missing not in POLICIES:
@@ -69,7 +67,7 @@ class Panel:
         self.nodes, self.device = judge_nodes(cfg), device
         self.rounded = {"tf32": True} if cfg.get("tf32") else {}
         self.listing: list[dict[str, Any]] = []
-        self.here: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+        self._here: dict[str, list[Any]] = {kind: [] for kind in KINDS}
         own = towers(cfg)
         for kind, several in self.nodes.items():
             for name, node in several.items():
@@ -88,10 +86,16 @@ class Panel:
             self._row(kind, name, "wants a file", licence, why)
             return
         self._row(kind, name, "available" if judge.at_hand() else "to be fetched", judge.licence, note)
-        self.here[kind].append(judge)
+        self._here[kind].append(judge)
 
     def _row(self, kind: str, name: str, status: str, licence: str, note: str) -> None:
         self.listing.append({"kind": kind, "judge": name, "status": status, "licence": licence, "note": note})
+
+    @property
+    def here(self) -> Judges:
+        """The judges that can be asked."""
+        here: Any = self._here
+        return here
 
     def text(self) -> str:
         """One line a judge; below it why it is marked or missing."""
@@ -107,7 +111,7 @@ class Panel:
         if wanting and missing == "error":
             lines = "; ".join(row["note"] for row in wanting)
             raise FileNotFoundError(f"{len(wanting)} judge(s) want a file: {lines}; missing=leave_out goes on without")
-        if not any(self.here.values()):
+        if not each(self.here):
             raise ValueError("there is no judge to ask: choose judges=tiny, or see conf/judges")
 
     def notes(self) -> list[str]:
@@ -120,19 +124,20 @@ class Panel:
 
     def needs_photos(self) -> bool:
         """Whether any judge compares images with photos."""
-        return bool(self.here["identity"] or self.here["image"])
+        return bool(self._here["identity"] or self._here["image"])
 
     def kept(self, root: Path) -> dict[str, Path]:
         """The folder of each judge's embeddings: another one whenever settings, weights, code or library change."""
-        code, found = code_digest(PACKAGE, ("metrics", "pictures.py")), versions(LIBRARIES)
-        folders = {}
-        for kind in KINDS:
-            for judge in self.here[kind]:
-                settings = plain(self.nodes[kind][judge.name])
-                parts = {"judge": portable(settings), "libraries": found, **self.rounded}
-                key = digest(parts, weights=weight_digests(settings), code=code)
-                folders[judge.name] = root / "embeddings" / key[:16]
-        return folders
+        code, libraries = code_of(SCORE), versions(LIBRARIES)
+        nodes = {name: node for several in self.nodes.values() for name, node in several.items()}
+
+        def folder(judge: Judge) -> Path:
+            settings = plain(nodes[judge.name])
+            parts = {"judge": portable(settings), "libraries": libraries, **self.rounded}
+            key = digest(parts, weights=weight_digests(settings), code=code)
+            return root / "embeddings" / key[:16]
+
+        return {judge.name: folder(judge) for judge in each(self.here)}
 
 
 def weight_digests(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.metrics.faces import crops_of, seen_of
+from src.metrics.identity import Face, largest_faces
 
 RECOGNISER, LANDMARKS = "dlib_face_recognition_resnet_model_v1.dat", "shape_predictor_5_face_landmarks.dat"
 
@@ -65,10 +65,9 @@ class DlibIdentity:
 
     def see(self, pictures: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Pictures uint8 [3, H, W] of any sizes -> embeddings [N, 128], nan without a face; faces found [N]."""
-        chips, found = crops_of(pictures, self.detect)
-        return seen_of(len(pictures), found, lambda: self.forward(chips))
+        return largest_faces(pictures, self.detect, self.forward)
 
-    def detect(self, picture: Tensor) -> list[tuple[float, Tensor]]:
+    def detect(self, picture: Tensor) -> list[Face]:
         """A picture uint8 [3, H, W] -> its faces as (area in pixels, aligned crop uint8 [3, 150, 150])."""
         import dlib
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +14,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.metrics.faces import crops_of, seen_of
 from src.metrics.pictures import stacks
+
+Face = tuple[float, Tensor]  # area in pixels, aligned crop uint8 [3, S, S]
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How an identity judge's nets are run. min_confidence: of a detector's face; threads: of ONNX Runtime, whose
+    execution providers are tried in their order."""
+
+    min_confidence: float = 0.5
+    threads: int = 1
+    providers: Sequence[str] = ("CPUExecutionProvider",)
 
 
 class Identity:
@@ -46,9 +58,7 @@ class Identity:
         input_mean: float = 127.5,
         input_std: float = 127.5,
         colours: Literal["rgb", "bgr"] = "rgb",
-        min_confidence: float = 0.5,
-        threads: int = 1,
-        providers: Sequence[str] = ("CPUExecutionProvider",),
+        inference: Inference | None = None,
         licence: str = "",
         source: str = "",
     ):
@@ -60,10 +70,9 @@ class Identity:
             raise ValueError(f"identity judge {name}: give a detector or a presence net, not both")
         if colours not in ("rgb", "bgr"):
             raise ValueError(f"identity judge {name}: colours ({colours}) must be rgb or bgr")
-        self.name, self.licence, self.colours, self.min_confidence = name, licence, colours, min_confidence
+        self.name, self.licence, self.colours, self.inference = name, licence, colours, inference or Inference()
         self.input_mean, self.input_std = input_mean, input_std
         self._files: dict[str, Any] = {"recogniser": model, "detector": detector, "presence": presence}
-        self._threads, self._providers = threads, list(providers)
 
     @cached_property
     def recogniser(self) -> Any:
@@ -97,32 +106,28 @@ class Identity:
     def see(self, pictures: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Pictures uint8 [3, H, W] of any sizes -> unit vectors [N, D], nan without a crop; faces found [N]."""
         if self.detector is not None:
-            chips, found = crops_of(pictures, self.detect)
-            return seen_of(len(pictures), found, lambda: self._unit(chips))
+            return largest_faces(pictures, self.detect, lambda chips: self.embed(torch.stack(chips)))
         seen = [self._whole(images) for images in stacks(pictures)]
         return torch.cat([vectors for vectors, _ in seen]), torch.cat([faces for _, faces in seen])
 
     def _whole(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Aligned images [B, 3, H, W] -> unit vectors [B, D], one face or none each [B]."""
         inputs = self.preprocess(images)
-        found = torch.ones(len(images)) if self.presence is None else self.forward(inputs, self.presence)[:, 0] > 0
-        return F.normalize(self.forward(inputs, self.recogniser), dim=-1), found.int()
+        faces = torch.ones(len(images)) if self.presence is None else self.forward(inputs, self.presence)[:, 0] > 0
+        return F.normalize(self.forward(inputs, self.recogniser), dim=-1), faces.int()
 
-    def _unit(self, chips: Sequence[Tensor]) -> Tensor:
-        return F.normalize(self.forward(self.preprocess(torch.stack(list(chips))), self.recogniser), dim=-1)
-
-    def detect(self, picture: Tensor) -> list[tuple[float, Tensor]]:
+    def detect(self, picture: Tensor) -> list[Face]:
         """A picture uint8 [3, H, W] -> its faces as (area in pixels, aligned crop uint8 [3, S, S])."""
         from insightface.utils.face_align import norm_crop
 
         bgr = np.ascontiguousarray(picture.permute(1, 2, 0).numpy()[..., ::-1])
-        boxes, landmarks = self.detector.detect(bgr, det_thresh=self.min_confidence)
+        boxes, landmarks = self.detector.detect(bgr, det_thresh=self.inference.min_confidence)
         side = self.recogniser.input_size[0]
-        found = []
+        faces = []
         for (left, top, right, bottom, _), points in zip(boxes, landmarks, strict=True):
             chip = norm_crop(bgr, points, side)[..., ::-1].copy()
-            found.append((float((right - left) * (bottom - top)), torch.from_numpy(chip).permute(2, 0, 1)))
-        return found
+            faces.append((float((right - left) * (bottom - top)), torch.from_numpy(chip).permute(2, 0, 1)))
+        return faces
 
     def preprocess(self, images: Tensor) -> np.ndarray:
         """images [B, 3, H, W], in [-1, 1] or uint8 -> the net's input."""
@@ -139,7 +144,7 @@ class Identity:
         return torch.from_numpy(net.session.run(net.output_names, {net.input_name: inputs})[0])
 
     def embed(self, images: Tensor) -> Tensor:
-        """Aligned images [B, 3, H, W] in [-1, 1] -> unit vectors [B, D]."""
+        """Aligned images [B, 3, H, W], in [-1, 1] or uint8 -> unit vectors [B, D]."""
         return F.normalize(self.forward(self.preprocess(images), self.recogniser), dim=-1)
 
     def present(self, images: Tensor) -> Tensor:
@@ -160,7 +165,7 @@ class Identity:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = self._threads, 1
+        options.intra_op_num_threads, options.inter_op_num_threads = self.inference.threads, 1
         net = self._load(role, sess_options=options)
         if not hasattr(net, "get_feat"):
             what = "its input must be [N, 3, S, S] with S >= 112 a multiple of 16"
@@ -173,6 +178,20 @@ class Identity:
 
         path = Path(self._files[role]).resolve()
         try:
-            return get_model(os.fspath(path), providers=self._providers, **options)
+            return get_model(os.fspath(path), providers=list(self.inference.providers), **options)
         except onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf as error:
             raise ValueError(f"{path} is damaged or no ONNX file: {error}") from error
+
+
+def largest_faces(
+    pictures: Sequence[Tensor], detect: Callable[[Tensor], list[Face]], embed: Callable[[list[Tensor]], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Pictures uint8 [3, H, W] -> the vectors [N, D] of their largest faces, nan without one; faces in each [N]."""
+    every = [detect(picture) for picture in pictures]
+    faces = torch.tensor([len(several) for several in every], dtype=torch.int)
+    if not faces.any():
+        return torch.full((len(pictures), 1), torch.nan), faces
+    known = embed([max(several, key=lambda face: face[0])[1] for several in every if several])
+    vectors = torch.full((len(pictures), known.shape[1]), torch.nan)
+    vectors[faces > 0] = known
+    return vectors, faces

@@ -1,4 +1,4 @@
-"""A folder of images to be judged: its manifest (file, person, prompt, seed), its photos, and all that is wrong."""
+"""What is to be judged: images with their rows (file, person, prompt, seed) and photos, and all that is wrong."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from src.files.folders import (
     SUFFIXES,
@@ -20,13 +20,39 @@ from src.files.folders import (
     tell_left_out,
     within,
 )
+from src.files.rows import CELL, COLUMNS, Row, Rows
 from src.files.sheets import read_sheet
-from src.metrics.score import PLACEHOLDER, Scene
 
-NEEDED = ("file", "person", "prompt", "seed")
+PLACEHOLDER = "S*"
+NEEDED = ("file", *CELL)
 # what other programs write for the person: rare words, a letter with a star, words in angle or square brackets
 FOREIGN = re.compile(r"\b(?:sks|ohwx|zwx|hta|olis|xyz)\b|(?<!\w)[a-z]\s?\*|<[\w\s*.-]+>|\[[a-z]\d?\*?\]", re.IGNORECASE)
 NAMES = ("manifest.csv", "images.csv")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is judged: rows, the image file of each, its input photo, and the person's other photos."""
+
+    rows: Sequence[Row]
+    images: Sequence[Path]
+    photos: Sequence[Path]  # empty if no photo is needed
+    others: Mapping[str, Sequence[Path]]  # person -> photos that the method did not see
+
+    @property
+    def every_photo(self) -> list[Path]:
+        """Input photos and others."""
+        return [*self.photos, *(path for several in self.others.values() for path in several)]
+
+
+def scene_of_run(folder: Path, *, need_photos: bool = True) -> Scene:
+    """The images of a run of ours: images.csv has the columns COLUMNS, paths relative to `folder` (or absolute).
+
+    FileNotFoundError without images.csv, ValueError without one of its columns.
+    """
+    rows = read_sheet(folder / "images.csv", COLUMNS)
+    images, photos = ([folder / row[name] for row in rows] for name in ("file", "photo"))
+    return Scene(rows, images, photos if need_photos else [], {})
 
 
 def read_scene(
@@ -75,7 +101,7 @@ def read_scene(
     return Scene(rows, paths, [photo for photo in inputs if photo], {who: rest for who, rest in others.items() if rest})
 
 
-def foreign_placeholders(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def foreign_placeholders(rows: Sequence[Row]) -> list[str]:
     """A note where no prompt holds S* but some hold what other programs write for the person; [] where all is well."""
     prompts = dict.fromkeys(str(row["prompt"]) for row in rows)
     found = {match.group(): None for prompt in prompts for match in FOREIGN.finditer(prompt)}
@@ -106,7 +132,7 @@ def _found(images: Path) -> Path:
     return there[0]
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def _rows(path: Path) -> Rows:
     rows = read_sheet(path, NEEDED)
     if not rows:
         raise ValueError(f"{path} lacks rows: it needs {', '.join(NEEDED)}, one row an image")
@@ -114,7 +140,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return [{**{name: row[name] for name in NEEDED}, "family": row.get("family") or "own", **row} for row in named]
 
 
-def with_zeros(rows: Sequence[dict[str, Any]], photos: Path, echo: Echo) -> list[dict[str, Any]]:
+def with_zeros(rows: Sequence[Row], photos: Path, echo: Echo) -> Rows:
     """The rows, in which a person called 1 is 001 if the folder of photos has nobody else of that number.
 
     Spreadsheets take the zeros away. A person whom the folder has under the very name stays.
@@ -131,9 +157,7 @@ def with_zeros(rows: Sequence[dict[str, Any]], photos: Path, echo: Echo) -> list
     return [{**row, "person": written.get(row["person"], row["person"])} for row in rows]
 
 
-def _outside(
-    images: Path, rows: Sequence[dict[str, Any]], photos: Path | None, known: Mapping[str, Sequence[Path]]
-) -> list[str]:
+def _outside(images: Path, rows: Sequence[Row], photos: Path | None, known: Mapping[str, Sequence[Path]]) -> list[str]:
     """What rows name outside their folder: it could be anybody's, and would be copied wherever results go."""
     given = [images, *([photos] if photos else [])]
     found = [row["file"] for row in rows if row["file"] and not within(images, images / row["file"])]
@@ -148,7 +172,7 @@ def _outside(
     return list(dict.fromkeys(found))
 
 
-def _input(images: Path, row: dict[str, Any], known: dict[str, list[Path]]) -> Path | None:
+def _input(images: Path, row: Row, known: dict[str, list[Path]]) -> Path | None:
     named = as_written(images / row["photo"]) if row.get("photo") else None
     return named or next(iter(known[str(row["person"])]), None)
 
@@ -165,11 +189,11 @@ def _twice(values: Iterable[str]) -> list[str]:
     return [value for value, count in Counter(values).items() if count > 1]
 
 
-def _cell(row: dict[str, Any]) -> str:
+def _cell(row: Row) -> str:
     return f"{row['person']} / {row['prompt']} / {row['seed']}"
 
 
-def _lacking(rows: Sequence[dict[str, Any]], inputs: Sequence[Path | None]) -> list[str]:
+def _lacking(rows: Sequence[Row], inputs: Sequence[Path | None]) -> list[str]:
     without = (row["person"] for row, path in zip(rows, inputs, strict=True) if path is None or not path.is_file())
     return list(dict.fromkeys(without))
 

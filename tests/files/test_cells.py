@@ -8,8 +8,7 @@ import pytest
 from src.files.sheets import read_sheet
 from src.human import handouts
 from src.human.kits import Entry
-from src.metrics.scene import read_scene
-from src.metrics.score import read_rows
+from src.metrics.scene import read_scene, scene_of_run
 from src.reports import formats
 from src.runs.store import write_csv
 
@@ -45,7 +44,7 @@ def test_rows_to_be_judged_are_read_unmarked(tmp_path):
     row = {"file": "a.png", "person": "@ada", "prompt": "=S*", "seed": 0, "family": "-x", "photo": ""}
     write_csv(tmp_path / "images.csv", [row])
     (tmp_path / "a.png").write_bytes(b"")
-    assert read_rows(tmp_path / "images.csv") == [{**row, "seed": "0"}]
+    assert scene_of_run(tmp_path).rows == [{**row, "seed": "0"}]
     (read,) = read_scene(tmp_path, None, need_photos=False).rows
     assert read["prompt"] == "=S*" and read["person"] == "@ada"
 

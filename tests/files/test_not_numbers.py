@@ -10,9 +10,9 @@ from PIL import Image
 from src.files.sheets import read_sheet
 from src.learning.finetune import Finetune
 from src.methods.profusion import ProFusion, Sampler
-from src.metrics.embeddings import look
+from src.metrics.columns import Columns, check_finite
 from src.metrics.pictures import Album
-from src.metrics.score import Columns, check_finite
+from src.metrics.walk import walk
 from src.models.promptnet import PromptNet
 from src.reports.comparison import with_overall
 from src.reports.comparison_tables import overview
@@ -86,7 +86,7 @@ def test_a_judge_that_gives_no_numbers_is_named_and_nothing_is_kept(tmp_path, of
     album = Album([tmp_path / "dark.png", tmp_path / "bright.png"])
     judges = {"text": [Broken(of_words=of_words)]}
     with pytest.raises(ValueError, match=rf"judge broken gives numbers that are not finite for [^,]*{named}: nothing"):
-        look(judges, album, ["snow", "a red hat"], kept={"broken": tmp_path / "kept"})
+        walk(judges, album, ["snow", "a red hat"], kept={"broken": tmp_path / "kept"})
     if not of_words:
         assert not (tmp_path / "kept").exists()
 

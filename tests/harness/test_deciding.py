@@ -13,7 +13,7 @@ KINDS = {
     "TRAINING": ("learning.pretrain", "learning.trainer", "data.datamodule", "models.promptnet", "tiny_world.photos"),
     "PERSON": ("learning.finetune", "learning.tuned", "data.augment", "tiny_world.photos"),
     "IMAGE": ("methods.profusion", "sampling", "harness.study"),
-    "SCORE": ("metrics.score", "metrics.judged"),
+    "SCORE": ("metrics.evaluation",),
 }
 
 # what a module imports for others: who is learned is drawn by them later

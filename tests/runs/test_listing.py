@@ -10,7 +10,7 @@ from src.data.photo_index import index_file
 from src.data.photos import PhotoFolder
 from src.harness.variants import kept_variants
 from src.learning.finetune import untuned
-from src.metrics.embeddings import Embeddings, said
+from src.metrics.embeddings import Embeddings, prompt_key
 from src.models.promptnet import PromptNet
 from src.runs import store
 from src.runs.listing import LISTING
@@ -119,9 +119,9 @@ def test_a_kept_person_is_taken_bit_for_bit(tmp_path, tiny_base):
 
 
 def test_kept_embeddings_are_taken_bit_for_bit(tmp_path):
-    Embeddings(tmp_path).add([said("a")], torch.ones(1, 4), torch.ones(1))
+    Embeddings(tmp_path).add([prompt_key("a")], torch.ones(1, 4), torch.ones(1))
     (file,) = tmp_path.iterdir()
-    assert Embeddings(tmp_path).vectors([said("a")]).tolist() == [[1, 1, 1, 1]]
+    assert Embeddings(tmp_path).vectors([prompt_key("a")]).tolist() == [[1, 1, 1, 1]]
     flip(file)
     with pytest.raises(ValueError, match=rf"{file.name} is damaged or foreign .* delete it to look again"):
         Embeddings(tmp_path)

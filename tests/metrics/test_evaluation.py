@@ -2,23 +2,25 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
+from src.files.rows import COLUMNS, Rows
+from src.metrics.evaluation import scored_rows
 from src.metrics.identity import Identity
+from src.metrics.judge import Judges
 from src.metrics.pictures import read_picture
-from src.metrics.score import COLUMNS, score_folder
 from src.metrics.text_similarity import TextSimilarity
-
-Judges = tuple[list[TextSimilarity], list[Identity]]
 
 
 @pytest.fixture(scope="module")
 def judges(clip_folder: Path, nets: Path) -> Judges:
     text = TextSimilarity(name="t", model=f"local-dir:{clip_folder}")
-    return [text], [Identity(name="i", model=str(nets / "random.onnx"), presence=str(nets / "presence.onnx"))]
+    faces = Identity(name="i", model=str(nets / "random.onnx"), presence=str(nets / "presence.onnx"))
+    return {"text": [text], "identity": [faces]}
 
 
 def picture(path: Path, seed: int, level: int) -> None:
@@ -40,9 +42,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def scored(folder: Path, judges: Judges, *, generic: str = "a person", **how: Any) -> Rows:
+    return scored_rows(folder, judges, generic=generic, **how)
+
+
 def test_rows_carry_the_manifest_and_a_score_per_judge(folder: Path, judges: Judges) -> None:
-    text, identity = judges
-    rows = score_folder(folder, text=text, identity=identity, batch_size=2)
+    text, identity = judges["text"], judges["identity"]
+    rows = scored(folder, judges, batch_size=2)
     assert [row["file"] for row in rows] == ["0.png", "1.png", "2.png"] and rows[2]["family"] == "after"
     images = torch.stack([read_picture(folder / row["file"]) for row in rows])
     generic = ["a photo of a person wearing a red hat", "a photo of a person", "a pencil sketch of a person"]
@@ -52,19 +58,19 @@ def test_rows_carry_the_manifest_and_a_score_per_judge(folder: Path, judges: Jud
 
 
 def test_an_image_without_a_face_scores_zero_and_is_counted(folder: Path, judges: Judges) -> None:
-    rows = score_folder(folder, text=[], identity=judges[1])
+    rows = scored(folder, {"identity": judges["identity"]})
     assert [row["face_found"] for row in rows] == [1, 0, 1]
     assert rows[0]["identity/i"] == pytest.approx(1.0, abs=1e-5) and rows[1]["identity/i"] == 0
 
 
 def test_the_noun_is_an_argument(folder: Path, judges: Judges) -> None:
-    one, other = (score_folder(folder, text=judges[0], identity=[], generic=noun) for noun in ("a person", "a crown"))
+    one, other = (scored(folder, {"text": judges["text"]}, generic=noun) for noun in ("a person", "a crown"))
     assert one[0]["text/t"] != other[0]["text/t"]
 
 
 def test_progress_is_told(folder: Path, judges: Judges) -> None:
     seen: list[tuple[str, int, int]] = []
-    score_folder(folder, text=[], identity=judges[1], batch_size=2, on_progress=lambda *done: seen.append(done))
+    scored(folder, {"identity": judges["identity"]}, batch_size=2, on_progress=lambda *done: seen.append(done))
     assert seen == [("i", 2, 4), ("i", 4, 4)]  # image 0 is photo 0: the same content is looked at once
 
 
@@ -73,22 +79,22 @@ def test_a_missing_or_truncated_file_is_named(folder: Path, judges: Judges, name
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=name):
-        score_folder(folder, text=[], identity=judges[1])
+        scored(folder, {"identity": judges["identity"]})
     (folder / name).unlink()
     with pytest.raises(ValueError, match=name):
-        score_folder(folder, text=[], identity=judges[1])
+        scored(folder, {"identity": judges["identity"]})
 
 
 def test_a_file_that_is_no_image_is_named(folder: Path, judges: Judges) -> None:
     (folder / "2.png").write_text("no image")
     with pytest.raises(ValueError, match=r"2\.png"):
-        score_folder(folder, text=judges[0], identity=[])
+        scored(folder, {"text": judges["text"]})
 
 
 def test_images_may_differ_in_size(folder: Path, judges: Judges) -> None:
-    before = score_folder(folder, text=judges[0], identity=judges[1])
+    before = scored(folder, judges)
     Image.new("RGB", (32, 48)).save(folder / "1.png")
-    after = score_folder(folder, text=judges[0], identity=judges[1])
+    after = scored(folder, judges)
     assert after[1]["text/t"] != before[1]["text/t"]
     assert after[2]["text/t"] == pytest.approx(before[2]["text/t"], abs=1e-5)
 
@@ -96,7 +102,7 @@ def test_images_may_differ_in_size(folder: Path, judges: Judges) -> None:
 def test_a_missing_column_and_a_missing_manifest_are_named(folder: Path, judges: Judges) -> None:
     (folder / "images.csv").write_text("file,person\n0.png,0\n")
     with pytest.raises(ValueError, match="prompt, seed, family, photo"):
-        score_folder(folder, text=judges[0], identity=[])
+        scored(folder, {"text": judges["text"]})
     (folder / "images.csv").unlink()
     with pytest.raises(FileNotFoundError, match=r"images\.csv"):
-        score_folder(folder, text=judges[0], identity=[])
+        scored(folder, {"text": judges["text"]})

@@ -6,10 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from src.metrics.embeddings import Embeddings, look, said
+from src.metrics.embeddings import Embeddings, prompt_key
 from src.metrics.identity import Identity
 from src.metrics.pictures import Album
 from src.metrics.text_similarity import TextSimilarity
+from src.metrics.walk import walk
 
 PROMPTS = ["a red hat", "snow"]
 
@@ -34,9 +35,9 @@ def told(log: list):
 
 def test_what_is_kept_is_what_was_seen(album: Album, clip_folder: Path, nets: Path, tmp_path: Path) -> None:
     kept = {name: tmp_path / "kept" / name for name in "ti"}
-    fresh = look(judges(clip_folder, nets), album, PROMPTS, kept=kept)
-    read, loose = Embeddings(kept["t"]), look(judges(clip_folder, nets), album, PROMPTS, kept={})
-    keys = [*(album.digest[path] for path in album.paths), *map(said, PROMPTS)]
+    fresh = walk(judges(clip_folder, nets), album, PROMPTS, kept=kept)
+    read, loose = Embeddings(kept["t"]), walk(judges(clip_folder, nets), album, PROMPTS, kept={})
+    keys = [*(album.digest[path] for path in album.paths), *map(prompt_key, PROMPTS)]
     torch.testing.assert_close(read.vectors(keys), fresh["t"].vectors(keys))
     torch.testing.assert_close(loose["t"].vectors(keys), fresh["t"].vectors(keys))
 
@@ -44,14 +45,14 @@ def test_what_is_kept_is_what_was_seen(album: Album, clip_folder: Path, nets: Pa
 def test_one_more_judge_costs_that_judge_alone(album: Album, clip_folder: Path, nets: Path, tmp_path: Path) -> None:
     both, log = judges(clip_folder, nets), []
     kept = {name: tmp_path / "kept" / name for name in "ti"}
-    look({"text": both["text"]}, album, PROMPTS, kept=kept, on_progress=told(log))
+    walk({"text": both["text"]}, album, PROMPTS, kept=kept, on_progress=told(log))
     assert log == [("t", 3, 3)]  # the same content is looked at once
     log.clear()
-    look(both, album, PROMPTS, kept=kept, on_progress=told(log))
+    walk(both, album, PROMPTS, kept=kept, on_progress=told(log))
     assert log == [("i", 3, 3)]
     (kept["t"] / next(kept["t"].iterdir()).name).unlink()
     log.clear()
-    look(both, album, PROMPTS, kept=kept, on_progress=told(log))
+    walk(both, album, PROMPTS, kept=kept, on_progress=told(log))
     assert {judge for judge, _, _ in log} <= {"t"}
 
 
@@ -62,7 +63,7 @@ def test_one_net_is_in_memory_at_a_time(album: Album, clip_folder: Path, nets: P
     def count(*_: object) -> None:
         held.append(("clip" in text.__dict__) + ("recogniser" in identity.__dict__))
 
-    look(several, album, PROMPTS, kept={}, batch_size=1, on_progress=count)
+    walk(several, album, PROMPTS, kept={}, batch_size=1, on_progress=count)
     assert set(held) == {1} and "clip" not in text.__dict__ and "recogniser" not in identity.__dict__
 
 
@@ -70,7 +71,7 @@ def test_a_small_room_gives_the_same_embeddings(album: Album, clip_folder: Path,
     small = Album(album.paths, room=1)
     assert [len(part) for part in small.parts()] == [1, 1, 1] and [len(part) for part in album.parts()] == [3]
     keys = [album.digest[path] for path in album.paths]
-    one, other = (look(judges(clip_folder, nets), each, PROMPTS, kept={}) for each in (album, small))
+    one, other = (walk(judges(clip_folder, nets), each, PROMPTS, kept={}) for each in (album, small))
     torch.testing.assert_close(one["i"].vectors(keys), other["i"].vectors(keys), atol=1e-5, rtol=0)
 
 
@@ -83,8 +84,12 @@ def test_every_damaged_file_is_named(tmp_path: Path) -> None:
 
 def test_a_picture_without_a_face_has_no_vector() -> None:
     seen = Embeddings()
-    seen.add([said("a"), said("b")], torch.tensor([[3.0, 4.0], [torch.nan, torch.nan]]), torch.tensor([2, 0]))
-    seen.add([said("c")], torch.full((1, 1), torch.nan), torch.tensor([0]))  # none in the whole batch: its width is 1
-    vectors = seen.vectors([said(word) for word in "abc"])
+    seen.add(
+        [prompt_key("a"), prompt_key("b")], torch.tensor([[3.0, 4.0], [torch.nan, torch.nan]]), torch.tensor([2, 0])
+    )
+    seen.add(
+        [prompt_key("c")], torch.full((1, 1), torch.nan), torch.tensor([0])
+    )  # none in the whole batch: its width is 1
+    vectors = seen.vectors([prompt_key(word) for word in "abc"])
     assert vectors.shape == (3, 2) and vectors[0].tolist() == [3, 4] and vectors[1:].isnan().all()
-    assert seen.faces([said(word) for word in "abc"]).tolist() == [2, 0, 0]
+    assert seen.faces([prompt_key(word) for word in "abc"]).tolist() == [2, 0, 0]

@@ -7,13 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from src.metrics.embeddings import look
-from src.metrics.extras import extra_columns
-from src.metrics.faces import look_at_photos
+from src.metrics.checks import check_lengths, look_at_photos
+from src.metrics.columns import extra_columns
 from src.metrics.pictures import Album
-from src.metrics.scene import foreign_placeholders
-from src.metrics.score import Scene, check_lengths
+from src.metrics.scene import Scene, foreign_placeholders
 from src.metrics.text_similarity import TextSimilarity
+from src.metrics.walk import embed_scene, walk
 
 WORDS = 30  # that fit into the 32 tokens of the random judge, beside its begin and end
 
@@ -65,8 +64,7 @@ def test_of_prompts_that_a_judge_cannot_tell_apart_none_is_right_by_order(tmp_pa
         Image.new("L", (8, 8 + number), grey).save(tmp_path / f"{number}.png")
     rows = [{"file": f"{n}.png", "person": "a", "prompt": p, "seed": 0} for n, p in enumerate(prompts)]
     scene = Scene(rows, [tmp_path / row["file"] for row in rows], [], {})
-    judges, album = {"text": [Ideal()]}, Album(scene.images)
-    columns = extra_columns(scene, album, judges, look(judges, album, prompts, kept={}), prompts)
+    columns = extra_columns(embed_scene(scene, {"text": [Ideal()]}, generic="a person"))
     assert columns["right/ideal"] == [1, 1, 1]
 
 
@@ -108,7 +106,7 @@ def test_reference_photos_are_looked_at_before_the_images(tmp_path: Path) -> Non
         Image.new("L", (8, 8), level).save(tmp_path / f"{number}.png")
     album, detector = Album([tmp_path / f"{number}.png" for number in range(5)]), Detector()
     with pytest.raises(ValueError, match=r"no face in the photo\(s\) \S+4\.png"):
-        look({"identity": [detector]}, album, [], kept={}, photos=[tmp_path / "4.png"], batch_size=1)
+        walk({"identity": [detector]}, album, [], kept={}, photos=[tmp_path / "4.png"], batch_size=1)
     assert detector.seen == [20]
 
 

@@ -6,12 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from src.metrics.embeddings import Embeddings, said
-from src.metrics.extras import copy_paste, diversity
+from src.metrics.columns import FaceRule, copy_paste, diversity
+from src.metrics.embeddings import Embeddings, prompt_key
+from src.metrics.evaluation import Evaluation, evaluate_scene
 from src.metrics.identity import Identity
-from src.metrics.judged import Judged, judge_scene
 from src.metrics.scene import read_scene
-from src.metrics.score import FaceRule
 from src.metrics.text_similarity import TextSimilarity
 
 RED, GREEN, BLUE, WHITE = (255, 128, 128), (128, 255, 128), (128, 128, 255), (255, 255, 255)  # 128 is 0
@@ -23,7 +22,7 @@ def colour(path: Path, rgb: tuple[int, int, int]) -> None:
 
 
 @pytest.fixture
-def judged(tmp_path: Path, clip_folder: Path, nets: Path) -> Judged:
+def evaluated(tmp_path: Path, clip_folder: Path, nets: Path) -> Evaluation:
     """Person a (photos red and green), person b (photo blue). Images: two seeds of one prompt, and another."""
     for name, rgb in (("a/0", RED), ("a/1", GREEN), ("b", BLUE)):
         colour(tmp_path / "photos" / f"{name}.png", rgb)
@@ -40,12 +39,12 @@ def judged(tmp_path: Path, clip_folder: Path, nets: Path) -> Judged:
         "image": [image],
     }
     scene = read_scene(tmp_path / "images", tmp_path / "photos")
-    return judge_scene(scene, judges, generic="a person", rule=FaceRule(), kept={})
+    return evaluate_scene(scene, judges, generic="a person", rule=FaceRule(), kept={})
 
 
-def test_likeness_copy_paste_and_diversity_of_colours(judged: Judged) -> None:
+def test_likeness_copy_paste_and_diversity_of_colours(evaluated: Evaluation) -> None:
     third = 3**-0.5  # cosine of white with a pure colour
-    columns = judged.columns
+    columns = evaluated.columns
     assert columns["identity/mean"] == pytest.approx([1, third, 1], abs=0.02)
     assert columns["copy_paste/mean"][:2] == pytest.approx([1, 0], abs=0.02) and columns["copy_paste/mean"][2] == ""
     assert columns["diversity/colour"][:2] == pytest.approx([1 - third] * 2, abs=0.02)
@@ -53,13 +52,15 @@ def test_likeness_copy_paste_and_diversity_of_colours(judged: Judged) -> None:
     assert columns["faces/mean"] == [1, 1, 1] and columns["face_found"] == [1, 1, 1]
 
 
-def test_anchors_are_the_copied_photo_other_people_and_other_photos(judged: Judged) -> None:
-    anchors = judged.anchors
+def test_anchors_are_the_copied_photo_other_people_and_other_photos(evaluated: Evaluation) -> None:
+    anchors = evaluated.anchors
     assert set(anchors) == {"copy", "other", "same"}
     assert [row["identity/mean"] for row in anchors["copy"]] == pytest.approx([1, 1, 1], abs=1e-5)
     assert [row["identity/mean"] for row in anchors["other"]] == pytest.approx([0, 3**-0.5, 0], abs=0.02)
     assert [row["identity/mean"] for row in anchors["same"]] == pytest.approx([0, 0], abs=0.02)
-    assert anchors["copy"][0]["text/t"] == pytest.approx(judged.columns["text/t"][0], abs=1e-5)  # image 0 is the photo
+    assert anchors["copy"][0]["text/t"] == pytest.approx(
+        evaluated.columns["text/t"][0], abs=1e-5
+    )  # image 0 is the photo
 
 
 def test_a_prompt_is_right_where_no_other_is_nearer(clip_folder: Path, tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_a_prompt_is_right_where_no_other_is_nearer(clip_folder: Path, tmp_path:
     rows = [f"{n}{again}.png,{n},{prompts[again]},0" for n in (0, 1) for again in "ab"]
     (tmp_path / "manifest.csv").write_text("\n".join(["file,person,prompt,seed", *rows]) + "\n")
     scene = read_scene(tmp_path, None, need_photos=False)
-    columns = judge_scene(scene, {"text": [judge]}, generic="a person", rule=FaceRule(), kept={}).columns
+    columns = evaluate_scene(scene, {"text": [judge]}, generic="a person", rule=FaceRule(), kept={}).columns
     score, right = columns["text/t"], columns["right/t"]
     assert [right[0] + right[1], right[2] + right[3]] == [1, 1]
     assert right == [
@@ -85,7 +86,7 @@ def test_a_prompt_is_right_where_no_other_is_nearer(clip_folder: Path, tmp_path:
 
 def test_copy_paste_does_not_punish_a_likeness_to_all_photos(nets: Path) -> None:
     judge, seen = Identity(name="m", model=str(nets / "mean.onnx")), Embeddings()
-    keys = [said(word) for word in "abc"]
+    keys = [prompt_key(word) for word in "abc"]
     vectors = torch.nn.functional.normalize(torch.tensor([[1.0, 1, 0], [1, 0, 0], [0, 1, 0]]), dim=-1)
     seen.add(keys, vectors, torch.ones(3))
     assert copy_paste(judge, seen, keys[:1], keys[1:2], [keys[2:]]) == pytest.approx([0])
@@ -125,4 +126,4 @@ def test_a_photo_without_a_face_is_named(tmp_path: Path) -> None:
     (tmp_path / "images" / "manifest.csv").write_text("file,person,prompt,seed\n0.png,a,S*,0\n")
     scene = read_scene(tmp_path / "images", tmp_path / "photos")
     with pytest.raises(ValueError, match=r"dlib finds no face in the photo\(s\) .*a\.png"):
-        judge_scene(scene, {"identity": [DlibIdentity(name="dlib")]}, generic="a person", rule=FaceRule(), kept={})
+        evaluate_scene(scene, {"identity": [DlibIdentity(name="dlib")]}, generic="a person", rule=FaceRule(), kept={})

@@ -1,0 +1,174 @@
+"""The one walk over pictures and prompts: every judge looks at what it has not seen, one judge's nets at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.metrics.checks import check_lengths, refuse_faceless
+from src.metrics.embeddings import Embeddings, prompt_key
+from src.metrics.judge import Judge, Judges, TextJudge, each
+from src.metrics.pictures import Album
+from src.metrics.scene import PLACEHOLDER, Scene
+
+OnProgress = Callable[[str, int, int], None]  # (judge, pictures done, of all)
+SHARD = 1024  # pictures that an interrupted walk may lose
+
+
+@dataclass(frozen=True)
+class EmbeddedScene:
+    """A scene as its judges saw it. prompts: as text judges read them; embeddings: of each judge, by its name."""
+
+    scene: Scene
+    prompts: Sequence[str]
+    judges: Judges
+    digest: Mapping[Path, str]
+    embeddings: Mapping[str, Embeddings]
+
+    def keys(self, paths: Sequence[Path]) -> list[str]:
+        """Under which files are found in embeddings."""
+        return [self.digest[path] for path in paths]
+
+    @cached_property
+    def images(self) -> list[str]:
+        """The key of each row's image."""
+        return self.keys(self.scene.images)
+
+    @cached_property
+    def photos(self) -> list[str]:
+        """The key of each row's input photo; [] if none is needed."""
+        return self.keys(self.scene.photos)
+
+    @cached_property
+    def others(self) -> list[list[str]]:
+        """For each row the keys of the person's photos that the method did not see."""
+        return [self.keys(self.scene.others.get(str(row["person"]), ())) for row in self.scene.rows]
+
+
+def embed_scene(
+    scene: Scene,
+    judges: Judges,
+    *,
+    generic: str,
+    kept: Mapping[str, Path] | None = None,
+    album: Album | None = None,
+    batch_size: int = 64,
+    on_progress: OnProgress | None = None,
+) -> EmbeddedScene:
+    """Every judge's embeddings of a scene, S* being called `generic`. album: the scene's files, and more if need be.
+
+    ValueError names prompts too long for a judge, damaged images, and what else `walk` refuses.
+    """
+    prompts = [row["prompt"].replace(PLACEHOLDER, generic) for row in scene.rows]
+    check_lengths(judges.get("text", ()), prompts)
+    album = album or Album([*scene.images, *scene.every_photo])
+    how: dict[str, Any] = {"kept": kept or {}, "batch_size": batch_size, "on_progress": on_progress}
+    return EmbeddedScene(scene, prompts, judges, album.digest, walk(judges, album, prompts, photos=scene.photos, **how))
+
+
+def walk(
+    judges: Judges,
+    album: Album,
+    prompts: Sequence[str],
+    *,
+    kept: Mapping[str, Path],
+    photos: Sequence[Path] = (),
+    batch_size: int = 64,
+    on_progress: OnProgress | None = None,
+) -> dict[str, Embeddings]:
+    """Every judge's embeddings of all pictures (and, for judges of text, prompts): judge -> embeddings.
+
+    One judge's nets are in memory at a time, each picture is decoded once for all judges, and a judge looks only at
+    what is not `kept` in its folder (a judge without one keeps nothing). photos: the reference photos among the
+    pictures; identity judges look at them first, before anything else is looked at.
+    ValueError names those without a face, and pictures for which a judge gives no finite numbers.
+    """
+    shared = {folder: Embeddings(folder) for folder in set(kept.values())}  # two names of one judge look once
+    seen = {j.name: shared[kept[j.name]] if j.name in kept else Embeddings() for j in each(judges)}
+    readers = {judge.name: judge for judge in judges.get("text", ())}
+    references = {album.digest[path]: path for path in photos}
+    compared = {judge.name: references for judge in judges.get("identity", ())}
+    for part in album.parts():
+        pictures: list[Tensor] | None = None
+        for judge in each(judges):
+            known = seen[judge.name]
+            new = set(known.missing([album.digest[path] for path in part]))
+            unread = _unread(known, prompts) if judge.name in readers else []
+            if new:
+                pictures = album.decode(part) if pictures is None else pictures
+                todo = [_Picture(path, album.digest[path], p) for path, p in zip(part, pictures, strict=True)]
+                looking = _Looking(judge, known, compared.get(judge.name, {}), batch_size, on_progress)
+                looking.at([picture for picture in todo if picture.key in new])
+            if unread:
+                _read(readers[judge.name], unread, known)
+            if new or unread:
+                judge.release()
+    return seen
+
+
+@dataclass(frozen=True)
+class _Picture:
+    path: Path
+    key: str
+    pixels: Tensor  # uint8 [3, H, W]
+
+
+@dataclass(frozen=True)
+class _Looking:
+    """One judge's look at pictures. photos: the reference photos among them, by their keys."""
+
+    judge: Judge
+    known: Embeddings
+    photos: Mapping[str, Path]
+    batch_size: int
+    on_progress: OnProgress | None
+
+    def at(self, pictures: Sequence[_Picture]) -> None:
+        """Look at all of them, reference photos first, and keep what was seen."""
+        pictures = sorted(pictures, key=lambda picture: picture.key not in self.photos)
+        photos = sum(picture.key in self.photos for picture in pictures)
+        faceless: list[str] = []
+        for first in range(0, len(pictures), SHARD):
+            shard, seen = pictures[first : first + SHARD], []
+            for start in range(0, len(shard), self.batch_size):
+                batch = shard[start : start + self.batch_size]
+                vectors, faces = self.judge.see([picture.pixels for picture in batch])
+                _check_finite(self.judge, vectors, faces, [str(picture.path) for picture in batch])
+                seen.append((vectors, faces))
+                blank = zip(batch, vectors.isnan().any(-1).tolist(), strict=True)
+                faceless += [str(self.photos[p.key]) for p, is_blank in blank if is_blank and p.key in self.photos]
+                done = first + start + len(batch)
+                if done >= photos:
+                    refuse_faceless(self.judge.name, faceless)
+                if self.on_progress:
+                    self.on_progress(self.judge.name, done, len(pictures))
+            width = max(vectors.shape[1] for vectors, _ in seen)
+            vectors = torch.cat([v if v.shape[1] == width else v[:, :1].expand(-1, width) for v, _ in seen])
+            self.known.add([picture.key for picture in shard], vectors, torch.cat([faces for _, faces in seen]))
+
+
+def _unread(known: Embeddings, prompts: Sequence[str]) -> list[str]:
+    return [prompt for prompt in dict.fromkeys(prompts) if known.missing([prompt_key(prompt)])]
+
+
+def _read(judge: TextJudge, prompts: Sequence[str], known: Embeddings) -> None:
+    vectors = judge.say(prompts)
+    _check_finite(judge, vectors, torch.ones(len(prompts)), [f'"{prompt}"' for prompt in prompts])
+    known.add([prompt_key(prompt) for prompt in prompts], vectors, torch.zeros(len(prompts), dtype=torch.int))
+
+
+def _check_finite(judge: Judge, vectors: Tensor, faces: Tensor, names: Sequence[str]) -> None:
+    """ValueError names what a judge gives no finite numbers for, though it says that it sees something there."""
+    bad = (~vectors.isfinite().all(-1)) & (torch.as_tensor(faces) > 0)
+    if bad.any():
+        listed = ", ".join(name for name, wrong in zip(names, bad.tolist(), strict=True) if wrong)
+        raise ValueError(
+            f"judge {judge.name} gives numbers that are not finite for {listed}: nothing of it is kept; look at its "
+            "weights, or leave it out"
+        )
