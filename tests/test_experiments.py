@@ -24,13 +24,6 @@ def test_a_page_states_the_stored_verdict(name):
     assert said[1] == stored.verdict
 
 
-def test_the_readme_states_the_stored_verdicts():
-    said = dict(re.findall(r"\(experiments/(\w+)/README\.md\)[^|]*\| ([a-z ]+) \|", (ROOT / "README.md").read_text()))
-    said = {name: verdict for name, verdict in said.items() if name in CLAIMS}
-    stored = {name: read_result(EXPERIMENTS / name / "full.json") for name in CLAIMS}
-    assert said == {name: result.verdict for name, result in stored.items() if result}
-
-
 def test_every_sampler_is_tuned_with_as_many_settings():
     sizes = {name: math.prod(map(len, OmegaConf.load(CONF / "grid" / f"{name}.yaml").values())) for name in SAMPLERS}
     assert set(sizes.values()) == {12}

@@ -45,8 +45,8 @@ def score_columns(sides: Sequence[Side]) -> list[str]:
 def with_overall(sides: Sequence[Side]) -> tuple[list[Side], dict[str, str], list[str]]:
     """The runs with a column "text" and a column "identity", the mean over judges; what they are; and notes.
 
-    They are normalised between floor and ceiling (METHOD.md section 6) where both are among the runs, else the mean
-    of plain scores. A blank score of any judge makes the row's mean blank. Kinds without a judge have no column.
+    They are normalised between floor and ceiling (docs/method.md, section 6) where both are among the runs, else the
+    mean of plain scores. A blank score of any judge makes the row's mean blank. Kinds without a judge have no column.
     """
     labels, notes = {}, []
     for kind in KINDS:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from src.statistics.differences import Difference
 
-MARGIN = 0.05  # of floor to ceiling: METHOD's margin where a claim says "no loss" or "equal"
+MARGIN = 0.05  # of floor to ceiling: docs/method.md's margin where a claim says "no loss" or "equal"
 ENOUGH = 16  # people for a verdict; fewer is an illustration
 DECIMALS = 9  # an interval's end on the margin itself lies inside it
 

@@ -23,7 +23,7 @@ ALLOWED_TARGETS = (
     "torch.optim.",
     "builtins.list",
 )
-# the launchers that README names, and what Hydra itself brings along
+# the launchers that docs/training.md names, and what Hydra itself brings along
 LAUNCHERS = (
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
     "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
@@ -83,7 +83,7 @@ def check_arguments(arguments: list[str]) -> None:
 
 
 def check_hydra(cfg: DictConfig) -> None:
-    """Refuse whatever Hydra would build, but the launchers of README and its own sweeper.
+    """Refuse whatever Hydra would build, but the launchers of docs/training.md and its own sweeper.
 
     Raises:
         HydraException: naming the setting.

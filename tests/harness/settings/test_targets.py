@@ -120,7 +120,7 @@ def test_a_pickled_configuration_is_refused(tried, option):
 
 
 @pytest.mark.parametrize("launcher", targets.LAUNCHERS)
-def test_the_launchers_of_the_readme_are_allowed(launcher):
+def test_the_launchers_of_the_docs_are_allowed(launcher):
     with initialize_config_dir(str(compose.CONF), version_base="1.3"):
         cfg = hydra.compose("ablate", [f"hydra.launcher._target_={launcher}"], return_hydra_config=True)
         targets.check_hydra(cfg)
