@@ -12,10 +12,10 @@ from src.harness.composed import check_logger
 from src.harness.deciding import SCORE, STATISTIC, code_of
 from src.harness.device import begun, described, memory_for
 from src.harness.judges import Panel, Progress, judge_weights, settings_of, towers
-from src.reports.formats import to_text, write_table
 from src.metrics.columns import FaceRule, joined
 from src.metrics.evaluation import Evaluation, evaluate_scene
 from src.metrics.scene import Scene, foreign_placeholders, image_files, read_scene
+from src.reports.formats import to_text, write_table
 from src.runs.digests import digest
 from src.runs.links import link_folders, through_links
 from src.runs.listing import check_listing

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from src.harness import schema
 from src.harness.compose import CONF, composed
-from src.harness.words import SWEEPING
+from src.harness.settings import schema
+from src.harness.settings.words import SWEEPING
 from src.reports.claims import read_result
 
 ROOT = Path(__file__).parents[1]

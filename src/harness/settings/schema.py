@@ -157,6 +157,7 @@ LINES: Lines = [
     ("judges.*.input_mean judges.*.min_confidence", number()),
     ("judges.*.input_std", POSITIVE),
     ("judges.*.threads", COUNT),
+    ("judges.*.inference", GROUP),
     ("judges.*.colours", choice("rgb", "bgr")),
     ("judges.*.providers", listed(TEXT, 1)),
     ("judges.*.*.*", TEXT | NULL),
