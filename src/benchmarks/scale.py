@@ -92,7 +92,7 @@ def pretraining(
     """A row for each of `tries`, {cached, gradient_checkpointing, batch}: images a second, peak, share of the card's.
 
     build: keyword arguments of PretrainPromptNet -> a new one on `base`. A batch that does not fit is halved.
-    settings: as of src.learning.trainer.train.
+    settings: of src.learning.trainer.Trainer.
     """
     flops = {}
     for cached in {one["cached"] for one in tries}:

@@ -88,7 +88,7 @@ def pretrain(cfg: DictConfig, run: Run, key: str):
     if isinstance(data.train, LatentCache):
         data.train.check(encoders_digest(base))
     with memory_for("pre-training", TO_TRAIN, device):
-        validation = build(cfg.trainer)(
+        validation = build(cfg.trainer, accelerator=str(device))(
             build(cfg.learning)(base=base, promptnet=promptnet, seed=cfg.seed),
             data,
             folder=run.folder,
@@ -97,7 +97,6 @@ def pretrain(cfg: DictConfig, run: Run, key: str):
             show=preview(cfg, run, base, promptnet, data),
             resume=cfg.resume,
             seed=cfg.seed,
-            accelerator=str(device),
         )
     return promptnet, validation
 

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from src.data.datamodule import Photos
 from src.diffusion import add_noise, denoising_loss
 from src.learning.pretrain import Draws, PretrainPromptNet, draws_for
-from src.learning.trainer import train
+from src.learning.trainer import Trainer
 
 Batch = Mapping[str, Tensor]  # image, or mean, std and vision
 
@@ -98,24 +98,21 @@ class _Watched(Dataset[Any]):
 def training_seconds(module: PretrainPromptNet, items: Sequence[Any], steps: int, **settings: Any) -> list[float]:
     """Seconds of each step of the real training on these items, all in one batch; the first two are left out.
 
-    settings: as of src.learning.trainer.train. What is between two steps (loading, logging) is counted. The training is
+    settings: of src.learning.trainer.Trainer. What is between two steps (loading, logging) is counted. The training is
     left before its end, since at Stable Diffusion 2's size a checkpoint takes longer than all that is measured.
     """
     watched = _Watched(items, steps + 2)
     data = Photos(train=watched, validation=list(items)[:1], total_batch=len(items), batch=len(items))  # type: ignore[arg-type]
     never = steps + 4
     with tempfile.TemporaryDirectory() as folder, suppress(_Enough):
-        train(
+        trainer = Trainer(steps=never, checkpoint_every=never, validate_every=never, **settings)
+        trainer(
             module,
             data,
             folder=Path(folder),
             experiment="bench",
-            steps=never,
-            checkpoint_every=never,
-            validate_every=never,
             log=lambda row: None,
             show=lambda step: None,
-            **settings,
         )
     return [later - earlier for earlier, later in zip(watched.starts[2:], watched.starts[3:], strict=False)]
 

@@ -99,9 +99,7 @@ def test_a_training_knows_every_setting():
     left_out = ("trainer.checkpoint_every", "trainer.validate_every", "trainer.keep", "trainer.accelerator")
     left_out += ("trainer.devices", "trainer.nodes", "data.batch", "data.workers", "resume", "preflight_only")
     key = key_of(cfg)
-    for name in leaves(
-        cfg, *ELSEWHERE, *OF_EVALUATION, "world", "preview", "trainer._target_", "trainer._partial_", *left_out
-    ):
+    for name in leaves(cfg, *ELSEWHERE, *OF_EVALUATION, "world", "preview", "trainer._target_", *left_out):
         assert key_of(with_another(cfg, name, {})) != key, name
 
 

@@ -8,7 +8,7 @@ from torch.utils.data import TensorDataset
 
 from src.data.datamodule import Photos
 from src.learning.pretrain import PretrainPromptNet
-from src.learning.trainer import train
+from src.learning.trainer import Trainer
 from src.models.promptnet import PromptNet
 
 
@@ -40,13 +40,13 @@ def pretrain(base, photos, folder, steps, *, log=None, total=4, batch=4, module=
     rows = []
     module = module or learner(base)
     settings = {"checkpoint_every": 2, "validate_every": 2, "validation_batches": 1, "accelerator": "cpu"}
-    validation = train(
+    call = {name: changes.pop(name) for name in ("show", "resume") if name in changes}
+    validation = Trainer(steps=steps, **{**settings, **changes})(
         module,
         Photos(train=photos, validation=photos, total_batch=total, batch=batch),
         folder=folder,
         experiment="an experiment",
-        steps=steps,
         log=log or rows.append,
-        **{"show": lambda step: None, **settings, **changes},
+        **{"show": lambda step: None, **call},
     )
     return module, rows, validation
