@@ -10,14 +10,15 @@ from omegaconf import DictConfig
 from src.data.latents import LatentCache
 from src.files.folders import sizes_digest
 from src.harness import needs as preflight
+from src.harness.assembly import weights_of
 from src.harness.build import build, plain
 from src.harness.command import command
-from src.harness.composed import check_logger, weights_of
 from src.harness.deciding import TRAINING, code_of, deciding, portable
 from src.harness.device import begun, check_dtype, described, device_of, laid_out, memory_for, set_tf32
 from src.learning.trainer import is_follower
 from src.learning.tuned import Tuned
-from src.methods.profusion import Personal, Sampler
+from src.methods.drawing import Sampler
+from src.methods.profusion import person_of
 from src.models.digest import encoders_digest
 from src.reports.grids import image_grid
 from src.runs.digests import digest
@@ -45,7 +46,6 @@ def main(cfg: DictConfig) -> None:
 
 def trained_promptnet(cfg: DictConfig) -> Run:
     """The finished run of this configuration: stored, continued, or made now."""
-    check_logger(cfg)
     preflight.show(cfg)
     computed = COMPUTED.get(cfg.trainer.precision, "float32")  # an unknown one is refused by the trainer
     check_dtype(device_of(cfg.trainer.accelerator), computed, "trainer.precision", instead="32-true")
@@ -125,7 +125,7 @@ def preview(cfg: DictConfig, run: Run, base, promptnet, data) -> Callable[[int],
     def show(step: int) -> None:
         rows = []
         for photo in photos:
-            person = Personal(Tuned(base, promptnet), photo[None].to(promptnet.conv_in.weight.device), sampler, None)
+            person = person_of(Tuned(base, promptnet), photo[None].to(promptnet.conv_in.weight.device), sampler)
             rows.append([to_picture(x.cpu()) for x in (photo, *person(cfg.learning.prompt, [0, 1]))])
         save_png(run.path(f"images/step-{step:07d}.png"), image_grid(rows), {"step": step})
 

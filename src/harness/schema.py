@@ -287,10 +287,10 @@ SETTINGS: dict[str, Kind] = {
     "base.pad_token": TEXT,
     "bench_gpu:embedded*": ANY,  # the embedded world's own parts
     "base.*": ANY,  # the architecture of one with random weights, in the words of its libraries
-    "promptnet": GROUP,
-    "promptnet.folder": TEXT,
-    "promptnet.pseudo_channels": COUNT,
-    "promptnet.region_kernel": COUNT | NULL,
+    "*promptnet": GROUP,
+    "*promptnet.folder": TEXT,
+    "*promptnet.pseudo_channels": COUNT,
+    "*promptnet.region_kernel": COUNT | NULL,
     "judges": GROUP,
     "judges.insightface": TEXT,
     "judges.not_comparable": GROUP,

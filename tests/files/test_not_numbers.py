@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from src.learning.finetune import Finetune
-from src.methods.profusion import ProFusion, Sampler
+from src.methods.drawing import Sampler
+from src.methods.profusion import ProFusion
 from src.metrics.embeddings import look
 from src.metrics.pictures import Album
 from src.metrics.score import Columns, check_finite
