@@ -2,14 +2,14 @@
 
 from omegaconf import DictConfig
 
-from src.harness.build import listed_shares, plain
+from src.harness.assembly import changed
+from src.harness.build import plain
 from src.harness.command import DRAWN, command
-from src.harness.composed import Composed, changed
 from src.harness.deciding import PAGE, SIDE, code_of, portable
 from src.harness.device import described
 from src.harness.judges import towers
 from src.harness.memory import ready
-from src.methods.profusion import check_shares
+from src.harness.sides import Sides
 from src.reports.formats import to_csv, to_markdown, to_text
 from src.reports.grids import side_grid
 from src.runs.digests import digest
@@ -23,21 +23,19 @@ def main(cfg: DictConfig) -> None:
     device = ready(cfg, "ablate")
     if device is None:
         return
-    composed = Composed(cfg)
+    sides = Sides(cfg)
     ablated = changed(cfg, cfg.ablation.change)
     if plain(ablated) == plain(cfg) and not cfg.ablation.fresh_noise:
         raise ValueError(
             f"ablation={cfg.ablation.name} changes nothing: {cfg.ablation.change} is set already; "
             "give the full method another value on the command line"
         )
-    composed.check(cfg, ablated)
-    for side in (cfg, ablated):
-        check_shares(listed_shares(side), len(composed.photo(composed.people[0])))
-    study = composed.study()
+    sides.check(cfg, ablated)
+    study = sides.study()
     print(f"{cfg.world.notice}\n{cfg.ablation.name}: {cfg.ablation.question}", flush=True)
-    full_run, full = composed.method_side(study, "full", cfg)
-    other_run, other = composed.method_side(study, cfg.ablation.name, ablated, fresh_noise=cfg.ablation.fresh_noise)
-    anchors = composed.anchors(study)
+    full_run, full = sides.method_side(study, "full", cfg)
+    other_run, other = sides.method_side(study, cfg.ablation.name, ablated, fresh_noise=cfg.ablation.fresh_noise)
+    anchors = sides.anchors(study)
     table = tables.comparison_table(
         full,
         other,
@@ -46,11 +44,11 @@ def main(cfg: DictConfig) -> None:
         selecting=plain(cfg.judges.selecting),
         towers=towers(cfg),
     )
-    sides = {"full": full_run, cfg.ablation.name: other_run}
-    shown = {**sides, **{name: anchors[name][0] for name in ("generic", "oracle_vae") if name in anchors}}
-    config = {name: run.folder.name for name, run in {**sides, **{k: r for k, (r, _) in anchors.items()}}.items()}
+    runs = {"full": full_run, cfg.ablation.name: other_run}
+    shown = {**runs, **{name: anchors[name][0] for name in ("generic", "oracle_vae") if name in anchors}}
+    config = {name: run.folder.name for name, run in {**runs, **{k: r for k, (r, _) in anchors.items()}}.items()}
     shown_as = {"sides": config, "towers": towers(cfg)}
-    key = digest(shown_as, weights=composed.weights, code=code_of((*SIDE, *PAGE)))
+    key = digest(shown_as, weights=sides.weights, code=code_of((*SIDE, *PAGE)))
     whole = {**config, "settings": portable(plain(cfg))}
     with open_run(cfg.runs, "ablate", whole, key, device=described(device)) as run:
         if not run.complete:
@@ -59,7 +57,7 @@ def main(cfg: DictConfig) -> None:
             save_png(run.path("grid.png"), side_grid(shown), {"sides": config})
             run.finish({"people": len(study.people), "sides": config})
     print(to_text(table))
-    counts = ", ".join(f"{name} {side.summary().get('unet_evaluations', '?')}" for name, side in sides.items())
+    counts = ", ".join(f"{name} {side.summary().get('unet_evaluations', '?')}" for name, side in runs.items())
     print(f"U-Net evaluations an image: {counts}")
     print(f"table: {run.made('table.md')}\ngrid:  {run.made('grid.png')} (look at it)", flush=True)
 

@@ -13,7 +13,7 @@ from src.harness.command import command
 from src.harness.compose import PACKAGE, compose
 from src.harness.device import begun, handed_on, memory_for, moved
 from src.harness.pretraining import encode, trained_promptnet
-from src.methods.profusion import Personal
+from src.methods.profusion import person_of
 from src.reports.grids import image_grid
 from src.runs.provenance import now
 from src.runs.store import read_json, save_png, to_picture, write_json
@@ -193,7 +193,7 @@ def measure(cache: Path, cfg: DictConfig, device: torch.device) -> dict[str, Any
     if kept:
         print("gate 0 as it was measured when the base was trained: the names of its training are not here", flush=True)
     torch.manual_seed(0)
-    finetune = build(cfg.method).keywords["finetune"]
+    finetune = build(cfg.method.finetune)
     base, promptnet = moved(build(cfg.base), device), moved(build(cfg.promptnet), device)
     only = [number for number in gates.NUMBERS if names or number]
     rows = [*kept, *gates.run_gates(base, promptnet, JUDGES, finetune, names=names and names.to(device), only=only)]
@@ -208,12 +208,12 @@ def look(cache: Path, cfg: DictConfig, device: torch.device) -> dict[str, Any]:
 
     base, promptnet = moved(build(cfg.base), device), moved(build(cfg.promptnet), device).requires_grad_(False).eval()
     names = export.load_names(cache / export.NAMES, WEIGHTS / "base")
-    finetune = build(cfg.method).keywords["finetune"]
+    finetune = build(cfg.method.finetune)
     samplers = {"base": build(cfg.samplers.base), "fusion": build(cfg.samplers.fusion)}
 
     def learned(photo: Tensor) -> dict[str, Any]:
         tuned = finetune(base, promptnet, photo.to(device))
-        return {name: Personal(tuned, photo.to(device), sampler, None) for name, sampler in samplers.items()}
+        return {name: person_of(tuned, photo.to(device), sampler) for name, sampler in samplers.items()}
 
     columns = looks.known_by(base, promptnet, names, learned, count(cfg, "looked_at"))
     rows = [[to_picture(picture.cpu()) for picture in row] for row in zip(*columns.values(), strict=True)]

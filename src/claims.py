@@ -10,11 +10,11 @@ from omegaconf import DictConfig
 from src.harness.build import plain
 from src.harness.claim import asked, decisive, pretrained, pretraining, with_promptnet
 from src.harness.command import DRAWN, command
-from src.harness.composed import Composed
 from src.harness.deciding import CLAIM, code_of, portable
 from src.harness.device import begun
 from src.harness.judges import towers
 from src.harness.needs import check, check_needs, needs_of, table
+from src.harness.sides import Sides
 from src.reports import formats
 from src.reports.claim_pages import Evidence, write_pages
 from src.reports.claims import STALE, Result, has_turned, is_stale, read_result, verdict_table
@@ -74,8 +74,8 @@ def identity(cfg: DictConfig, claim: Mapping[str, Any]) -> Result:
     sides = {name: {**decisive(config), **pretraining(cfg, claim["sides"][name])} for name, config in configs.items()}
     return Result(
         claim=claim["claim"],
-        weights=digest({}, weights=Composed(first).weights, code="") if first else "",
-        code=code_of(CLAIM),
+        weights=digest({}, weights=Sides(first).weights, code="") if first else "",
+        code=code_of(CLAIM, *(plain(config.method) for config in configs.values())),
         commit=provenance.commit()["commit"],
         finished=provenance.now(),
         machine=provenance.machine(),
@@ -91,7 +91,7 @@ def tested(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[Result, Evidence]
         check_needs(config, "ablate")
     trainings = {name: pretrained(cfg, claim["sides"][name]) for name in configs}
     configs = {name: with_promptnet(config, trainings[name]) for name, config in configs.items()}
-    composed = {name: Composed(config) for name, config in configs.items()}
+    composed = {name: Sides(config) for name, config in configs.items()}
     first = next(iter(composed.values()))
     first.check(*configs.values())
     sides = {name: composed[name].method_side(composed[name].study(), "claim", c) for name, c in configs.items()}

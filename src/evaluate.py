@@ -8,7 +8,6 @@ from omegaconf import DictConfig
 from src.files.rows import CELL, Rows
 from src.harness.build import count, plain
 from src.harness.command import command
-from src.harness.composed import check_logger
 from src.harness.deciding import SCORE, STATISTIC, code_of
 from src.harness.device import begun, described, memory_for
 from src.harness.judges import Panel, Progress, judge_weights, settings_of, towers
@@ -29,7 +28,6 @@ from src.statistics.table import Table
 
 @command("evaluate", keeps="what judges have seen is kept in {runs}")
 def main(cfg: DictConfig) -> None:
-    check_logger(cfg)
     device = begun(cfg)
     panel = Panel(cfg, device)
     print(panel.text(), flush=True)

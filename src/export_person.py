@@ -6,9 +6,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.data.photos import read_photo
+from src.harness.assembly import weights_of
 from src.harness.build import build, plain
 from src.harness.command import command
-from src.harness.composed import weights_of
 from src.harness.deciding import portable
 from src.harness.device import begun, moved
 from src.harness.needs import check_needs, show_needs

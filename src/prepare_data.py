@@ -4,9 +4,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from src.harness.assembly import weights_of
 from src.harness.build import build, count
 from src.harness.command import command
-from src.harness.composed import weights_of
 from src.harness.device import begun, moved
 from src.harness.needs import check, needs_of, table
 from src.harness.pretraining import encode

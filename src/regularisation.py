@@ -7,11 +7,11 @@ from omegaconf import DictConfig
 from src.harness.build import count, plain
 from src.harness.command import DRAWN, command
 from src.harness.compose import compose
-from src.harness.composed import Composed
 from src.harness.deciding import PAGE, SIDE, TRAINING, code_of
 from src.harness.device import begun, described, handed_on
 from src.harness.needs import show
 from src.harness.pretraining import ORDERS, check_penalties, regularised
+from src.harness.sides import Sides
 from src.harness.study import Rows
 from src.reports import figures
 from src.reports.formats import to_csv, to_markdown, to_text
@@ -58,7 +58,7 @@ def scored(cfg: DictConfig, anchors: dict[str, Rows], *overrides: str) -> tuple[
     side = compose(
         "ablate", [*plain(cfg.overrides), *sizes, f"runs={cfg.runs}", "logger=disabled", *handed_on(cfg), *overrides]
     )
-    composed = Composed(side)
+    composed = Sides(side)
     composed.check(side)
     study = composed.study()
     _, rows = composed.method_side(study, "regularised", side)

@@ -5,12 +5,13 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from src.harness.assembly import changed
 from src.harness.build import plain
 from src.harness.command import DRAWN, command
-from src.harness.composed import Composed, changed
 from src.harness.deciding import PAGE, SIDE, code_of, deciding, portable
 from src.harness.device import described
 from src.harness.memory import ready
+from src.harness.sides import Sides
 from src.reports import figures
 from src.reports.formats import to_csv, to_markdown, to_text
 from src.reports.grids import side_grid
@@ -26,15 +27,15 @@ def main(cfg: DictConfig) -> None:
     device = ready(cfg, "ablate")
     if device is None:
         return
-    composed = Composed(cfg)
+    sides = Sides(cfg)
     places = list(places_of(cfg))
-    composed.check(*(place for _, _, place in places))
+    sides.check(*(place for _, _, place in places))
     print(f"{cfg.world.notice}\n{cfg.sweep.question}", flush=True)
-    anchors = {name: rows for name, (_, rows) in composed.anchors(composed.study()).items()}
+    anchors = {name: rows for name, (_, rows) in sides.anchors(sides.study()).items()}
     rows: list[dict[str, Any]] = []
     runs: dict[str, Run] = {}
     for line, value, place in places:
-        own = composed if place.world == cfg.world else Composed(place)  # another world shows other photos
+        own = sides if place.world == cfg.world else Sides(place)  # another world shows other photos
         run, found = own.method_side(own.study(), "sweep", place)
         evaluations = run.summary().get("unet_evaluations")
         rows.append({"line": line, cfg.sweep.setting: value, **level(found, anchors), "unet_evaluations": evaluations})
@@ -43,7 +44,7 @@ def main(cfg: DictConfig) -> None:
         "settings": portable(deciding(plain(cfg))),
         "sides": {name: run.folder.name for name, run in runs.items()},
     }
-    key = digest(settings, weights=composed.weights, code=code_of((*SIDE, *PAGE)))
+    key = digest(settings, weights=sides.weights, code=code_of((*SIDE, *PAGE)))
     table = Table(rows, ["normalised between floor and ceiling, mean over judges; 95 %: t-interval over people"])
     with open_run(cfg.runs, "sweeps", settings, key, device=described(device)) as run:
         if not run.complete:
@@ -52,7 +53,7 @@ def main(cfg: DictConfig) -> None:
             curves = figures.curves(rows, x=cfg.sweep.setting, y=("text", "identity"), by="line")
             write_atomic(run.path("curves.png"), curves)
             save_png(run.path("grid.png"), side_grid(runs), settings["sides"])
-            run.finish({"people": len(composed.people)})
+            run.finish({"people": len(sides.people)})
     print(to_text(table))
     for name in ("table.md", "curves.png", "grid.png"):
         print(f"{name:<11}{run.made(name)}", flush=True)

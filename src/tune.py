@@ -6,12 +6,13 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from src.harness.assembly import changed
 from src.harness.build import plain
 from src.harness.command import DRAWN, command
-from src.harness.composed import Composed, changed
 from src.harness.deciding import SIDE, STATISTIC, code_of, deciding, portable
 from src.harness.device import described
 from src.harness.memory import ready
+from src.harness.sides import Sides
 from src.harness.study import Rows, Study
 from src.reports.formats import to_csv, to_markdown, to_text
 from src.runs.digests import digest
@@ -26,18 +27,18 @@ def main(cfg: DictConfig) -> None:
     device = ready(cfg, "ablate")
     if device is None:
         return
-    composed = Composed(cfg)
+    sides = Sides(cfg)
     variants = {_named(change): changed(cfg, change) for change in combinations(plain(cfg.grid))}
-    composed.check(*variants.values())
-    study = composed.study()
+    sides.check(*variants.values())
+    study = sides.study()
     print(f"{cfg.world.notice}\n{len(variants)} settings on {len(study.people)} validation people", flush=True)
-    rows = ranking(scores(composed, study, variants))
+    rows = ranking(scores(sides, study, variants))
     parts = {
         "study": portable(dict(study.identity)),
         "grid": plain(cfg.grid),
         "settings": portable(deciding(plain(cfg))),
     }
-    key = digest({**parts, "rows": rows}, weights=composed.weights, code=code_of((*SIDE, *STATISTIC)))
+    key = digest({**parts, "rows": rows}, weights=sides.weights, code=code_of((*SIDE, *STATISTIC)))
     with open_run(cfg.runs, "tune", parts, key, device=described(device)) as run:
         table = Table(rows, [f"selected with {', '.join(cfg.judges.selecting)}; {_sizes(study)}"])
         if not run.complete:
@@ -53,13 +54,13 @@ def combinations(grid: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
 
-def scores(composed: Composed, study: Study, variants: Mapping[str, DictConfig]) -> dict[str, dict[str, float]]:
+def scores(sides: Sides, study: Study, variants: Mapping[str, DictConfig]) -> dict[str, dict[str, float]]:
     """What every variant reaches with the selecting judges, between the same floors and ceilings."""
-    anchors = {name: rows for name, (_, rows) in composed.anchors(study).items()}
-    selecting = plain(composed.cfg.judges.selecting)
+    anchors = {name: rows for name, (_, rows) in sides.anchors(study).items()}
+    selecting = plain(sides.cfg.judges.selecting)
     found = {}
     for name, cfg in variants.items():
-        run, rows = composed.method_side(study, "candidates", cfg)
+        run, rows = sides.method_side(study, "candidates", cfg)
         evaluations = run.summary().get("unet_evaluations", 0)
         found[name] = {**selection_score(rows, anchors, selecting), **_faces(rows), "unet_evaluations": evaluations}
     return found

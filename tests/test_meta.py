@@ -11,7 +11,8 @@ from src.data.augment import Augment, fixed_box
 from src.harness import build
 from src.harness.device import moved
 from src.learning.finetune import Finetune
-from src.methods.profusion import ProFusion, Sampler
+from src.methods.drawing import Sampler
+from src.methods.profusion import ProFusion
 from src.models.inpainter import inpainter_of
 from src.models.personal import PersonalNoise
 from src.models.pipelines import pseudo_word

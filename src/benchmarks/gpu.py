@@ -17,7 +17,8 @@ from src.harness import device as devices
 from src.harness.build import build, count, plain
 from src.learning.finetune import Finetune
 from src.learning.tuned import Tuned, untuned
-from src.methods.profusion import Personal
+from src.methods.drawing import Person
+from src.methods.profusion import person_of
 from src.models.base import compile_blocks
 from src.runs import provenance
 
@@ -193,7 +194,7 @@ class Bench:
     def sample_compiled(self) -> Rows:
         person = self._person()
         person.base.recorded = self.device.type == "cuda"
-        for net in (person.base.unet, person.noise.promptnet):
+        for net in filter(None, (person.base.unet, person.noise.promptnet)):
             compile_blocks(net)
         for number, row in enumerate(self._sampled(person)):
             self.notes += (
@@ -201,12 +202,12 @@ class Bench:
             )
             yield row
 
-    def _person(self) -> Personal:
+    def _person(self) -> Person:
         """Whom `finetune` has learned; else somebody untuned."""
         photo, sampler = scale.random_photos(self.base, 1, self.device), build(self.cfg.samplers.base)
-        return Personal(self.tuned or untuned(self.base, self.promptnet), photo, sampler, None)
+        return person_of(self.tuned or untuned(self.base, self.promptnet), photo, sampler)
 
-    def _sampled(self, person: Personal) -> Rows:
+    def _sampled(self, person: Person) -> Rows:
         samplers = {name: build(node, steps=count(self.cfg, "steps")) for name, node in self.cfg.samplers.items()}
         bare = scale.Bare(person.base, self.device)
         for batch in self.cfg.batches:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from src.learning.finetune import Finetune
 from src.learning.tuned import Tuned
-from src.methods.profusion import Personal, Sampler
+from src.methods.drawing import Sampler
+from src.methods.profusion import person_of
 from src.models.base import TextToImage
 from src.models.personal import PersonalNoise, attention_projections
 from src.models.promptnet import PromptNet
@@ -83,7 +84,7 @@ def _trained(net: Any) -> list[Tensor]:
 
 def images(world: World, tuned: Tuned, seeds: Sequence[int]) -> list[Tensor]:
     """Pictures uint8 [3, H, W] on the CPU, one a seed."""
-    drawn = Personal(tuned, world.photos[:1], world.sampler, None)(world.prompt, seeds)
+    drawn = person_of(tuned, world.photos[:1], world.sampler)(world.prompt, seeds)
     return list(bytes_of(drawn))
 
 

@@ -13,7 +13,7 @@ from src.learning.finetune import Finetune
 from src.learning.pretrain import PretrainPromptNet, draws_for, encode_photos
 from src.learning.speed import bare_seconds, bare_step, training_seconds
 from src.learning.tuned import Tuned
-from src.methods.profusion import Personal, Sampler
+from src.methods.drawing import Person, Sampler
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 from src.models.recording import Recording
@@ -157,7 +157,7 @@ def learning(
     return {**row, "peak_gib": peak_gib(device), "to_bare_unet": seconds / needed}, found.pop()
 
 
-def sampling(person: Personal, name: str, sampler: Sampler, batch: int, bare: Bare) -> Row:
+def sampling(person: Person, name: str, sampler: Sampler, batch: int, bare: Bare) -> Row:
     """Seconds an image of `batch` seeds drawn at once, after two steps that are told apart ("warm_up")."""
     prompt, seeds, device = "a photo of S* at the beach", range(batch), bare.device
     person.sampler = replace(sampler, steps=2)

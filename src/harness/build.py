@@ -53,14 +53,6 @@ def plain(node: Any) -> Any:
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
-def listed_shares(cfg: DictConfig) -> list[float] | None:
-    """method.shares, or None. ValueError unless it is a list of numbers."""
-    shares = plain(cfg.method)["shares"]
-    if shares is not None and not (isinstance(shares, list) and all(isinstance(each, int | float) for each in shares)):
-        raise ValueError(f"method.shares ({shares}) must be a list of numbers, one a photo, such as [1,3]")
-    return shares
-
-
 def count(cfg: DictConfig, name: str, most: int | None = None) -> int:
     """A whole number of at least 1, and at most what there is. ValueError names it."""
     value = cfg[name]

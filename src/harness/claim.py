@@ -5,9 +5,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from src.harness.assembly import changed
 from src.harness.build import count, plain
 from src.harness.compose import compose
-from src.harness.composed import changed
 from src.harness.deciding import deciding
 from src.harness.device import handed_on
 from src.harness.pretraining import ORDERS, regularised

@@ -1,39 +1,91 @@
 """What decides a result: of its settings and of the code that computes it; nothing else enters its digest."""
 
-from collections.abc import Sequence
+import ast
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from src.harness.compose import PACKAGE
 from src.runs.digests import code_digest
 
 # whose code decides each kind of result, as files and folders of the package; where a module stands decides nothing
-BASE = ("diffusion.py", *(f"models/{name}.py" for name in ("base", "promptnet", "promptnet_files", "prompts")))
+BASE = ("diffusion.py", "models/base.py", "models/prompts.py")
 PHOTOS = ("files/pictures.py", "data/photos.py", "data/people_folder.py", "tiny_world/photos.py", "tiny_world/renderer")
 TRAINING = (  # the weights that pre-training ends with, and what its validation says
     *BASE,
     *PHOTOS,
-    "models/random_base.py",
+    *(f"models/{name}.py" for name in ("promptnet", "promptnet_files", "random_base")),
     *(f"data/{name}.py" for name in ("datamodule", "latents", "photo_index", "shards")),
     *(f"learning/{name}.py" for name in ("callbacks", "checkpoints", "pretrain", "stopping", "trainer")),
 )
-PERSON = (  # what is learned of somebody
+PERSON = (  # what is learned of somebody, beside its method: photos and their variants
     *BASE,
     *PHOTOS,
     *(f"models/{name}.py" for name in ("random_base", "inpainter", "pipelines")),
     *(f"data/{name}.py" for name in ("augment", "face_mask")),
-    *(f"learning/{name}.py" for name in ("finetune", "pretrain", "tuned")),
 )
-IMAGE = (*PERSON, "sampling.py", "methods", "models/personal.py", "models/recording.py", "harness/study.py")
+DRAWING = ("sampling.py", "methods/drawing.py", "models/personal.py", "models/recording.py")
+IMAGE = (*PERSON, *DRAWING, "harness/study.py")  # beside its method
 SCORE = ("metrics", *(f"files/{name}.py" for name in ("pictures", "folders", "sheets", "rows")))
-SIDE = (*IMAGE, *SCORE)  # a run of images and their scores
+SIDE = (*IMAGE, *SCORE)  # a run of images and their scores, beside its method
 STATISTIC = ("statistics",)
-CLAIM = (*SIDE, *TRAINING, *STATISTIC, "harness/claim.py")
+CLAIM = (*SIDE, *TRAINING, *STATISTIC, "harness/claim.py")  # beside the methods of its sides
 PAGE = ("reports", "runs", "human", *STATISTIC, "files/html.py", "files/pictures.py")
 
+# files, folders, rows and tensors on their way: what they hold is decided by who wrote it
+CARRIERS = ("files", "runs", "statistics", "harness")
 
-def code_of(parts: Sequence[str]) -> str:
-    """The digest of the code of one kind of result, such as SIDE."""
-    return code_digest(PACKAGE, parts)
+
+def code_of(parts: Sequence[str], *nodes: Any) -> str:
+    """The digest of the code of one kind of result, such as SIDE, and of what these nodes build, such as a method."""
+    return code_digest(PACKAGE, [*parts, *map(str, code_files(nodes))])
+
+
+def code_files(nodes: Any) -> set[Path]:
+    """The modules of ours that the targets of plain nodes stand in, and all that these import, but what carries files
+    and what draws: a method that is added decides nothing of the others."""
+    left_out, found = {PACKAGE / part for part in (*CARRIERS, *DRAWING)}, set()
+    waiting = [module_file(target) for target in _targets(nodes)]
+    while waiting:
+        file = waiting.pop()
+        if (
+            file is not None
+            and file.name != "__init__.py"
+            and file not in found
+            and not left_out & {file, *file.parents}
+        ):
+            found.add(file)
+            waiting += [module_file(name) for name in imported(file)]
+    return found
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        yield from [str(node["_target_"])] if "_target_" in node else []
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ():
+        yield from _targets(value)
+
+
+def imported(file: Path) -> list[str]:
+    """The dotted names that a module imports."""
+    nodes = [node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)]
+    return [f"{node.module}.{alias.name}" for node in nodes for alias in node.names]
+
+
+@cache
+def module_file(name: str) -> Path | None:
+    """The module that a dotted name of ours lies in; None for a name of others."""
+    parts, file = name.split("."), None
+    for length in range(1, len(parts) + 1 if parts[0] == "src" else 0):
+        spec = find_spec(".".join(parts[:length]))
+        if spec is None or spec.origin is None:
+            break
+        file = Path(spec.origin)
+        if spec.submodule_search_locations is None:
+            break
+    return file
 
 
 def portable(value: Any) -> Any:

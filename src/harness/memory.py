@@ -132,7 +132,7 @@ def _count(net: nn.Module) -> int:
 def _plan(cfg: DictConfig, **saving: Any) -> Plan:
     """As the command is set, or with settings that save memory."""
     settings = {name: OmegaConf.select(cfg, name) for name in SAVING} | saving
-    finetune, sampler = plain(cfg.method)["finetune"], plain(cfg.sampler)
+    finetune, sampler = plain(cfg.method).get("finetune"), plain(cfg.sampler)
     several = "photo" in cfg and not OmegaConf.is_missing(cfg, "photo") and not isinstance(cfg.photo, str)
     stages = max(len(sampler[rows]) for rows in ("joint", "separate", "opening"))
     return Plan(
@@ -160,7 +160,7 @@ def _memory(cfg: DictConfig, sizes: Sizes, device: torch.device) -> Need:
 
 
 def _disk(cfg: DictConfig, sizes: Sizes) -> Need:
-    learns = plain(cfg.method)["finetune"] is not None
+    learns = plain(cfg.method).get("finetune") is not None
     people = int(cfg.people) if isinstance(cfg.get("people"), int) else 1
     wanted, free = (people * sizes.person if learns else 0), free_disk(Path(cfg.runs))
     detail = f"{wanted / GIB:.1f} GiB for {people} learned people; {free / GIB:.1f} free in {Path(cfg.runs).absolute()}"

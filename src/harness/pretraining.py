@@ -11,15 +11,16 @@ from omegaconf import DictConfig
 from src.data.latents import LatentCache, write_latents
 from src.files.folders import sizes_digest
 from src.harness import needs as preflight
+from src.harness.assembly import weights_of
 from src.harness.build import build, plain
 from src.harness.compose import compose
-from src.harness.composed import check_logger, weights_of
 from src.harness.deciding import TRAINING, code_of, deciding, portable
 from src.harness.device import check_dtype, described, device_of, handed_on, laid_out, memory_for
 from src.learning.pretrain import encode_photos
 from src.learning.trainer import is_follower
 from src.learning.tuned import Tuned
-from src.methods.profusion import Personal, Sampler
+from src.methods.drawing import Sampler
+from src.methods.profusion import person_of
 from src.models.base import TextToImage
 from src.models.digest import encoders_digest
 from src.reports.grids import image_grid
@@ -35,7 +36,6 @@ ORDERS = ["+experiment=tiny_pretrain"]  # what regularisation continues
 
 def trained_promptnet(cfg: DictConfig) -> Run:
     """The finished run of this configuration: stored, continued, or made now."""
-    check_logger(cfg)
     preflight.show(cfg)
     computed = COMPUTED.get(cfg.trainer.precision, "float32")  # an unknown one is refused by the trainer
     check_dtype(device_of(cfg.trainer.accelerator), computed, "trainer.precision", instead="32-true")
@@ -114,7 +114,7 @@ def preview(cfg: DictConfig, run: Run, base, promptnet, data) -> Callable[[int],
     def show(step: int) -> None:
         rows = []
         for photo in photos:
-            person = Personal(Tuned(base, promptnet), photo[None].to(promptnet.conv_in.weight.device), sampler, None)
+            person = person_of(Tuned(base, promptnet), photo[None].to(promptnet.conv_in.weight.device), sampler)
             rows.append([to_picture(x.cpu()) for x in (photo, *person(cfg.learning.prompt, [0, 1]))])
         save_png(run.path(f"images/step-{step:07d}.png"), image_grid(rows), {"step": step})
 

@@ -1,6 +1,6 @@
 """A study: the same people, prompts and seeds under several methods, each side in its own run, judged alike."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -9,14 +9,12 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm
 
+from src.files.rows import Row, Rows
+from src.methods.method import Generate
 from src.runs.digests import digest
 from src.runs.run import Run, open_run
 from src.runs.store import to_picture, write_csv
 from src.statistics.differences import column_means
-
-# (a prompt, or one for each seed; seeds) -> images [N, 3, H, W] in [-1, 1]
-Generate = Callable[[str | Sequence[str], Sequence[int]], Tensor]
-Rows = list[dict[str, Any]]
 
 
 def noise_seed(person: int | str, prompt: str, seed: int) -> int:
@@ -49,7 +47,7 @@ class Study:
         self,
         name: str,
         config: Mapping[str, Any],
-        meet: Callable[[int | str], Generate],
+        learn: Callable[[int | str], Generate],
         *,
         fresh_noise: int = 0,
         tags: Sequence[str] = (),
@@ -57,14 +55,14 @@ class Study:
     ) -> tuple[Run, Rows]:
         """One method's images and scores; made once, then reused, and continued where an earlier sitting stopped.
 
-        meet(person): learns the person and returns the generator. fresh_noise: added to every seed's number.
-        learned: where `meet` keeps <person>.safetensors, which the mirror takes as artifacts if it was asked to.
+        learn(person): learns the person and returns the generator. fresh_noise: added to every seed's number.
+        learned: where `learn` keeps <person>.safetensors, which the mirror takes as artifacts if it was asked to.
         """
         whole, key = self._whole(config, fresh_noise), self.key(config, fresh_noise)
         about: dict[str, Any] = {"logger": self.logger, "group": self.group, "device": self.device}
         with open_run(self.root, name, whole, key, tags=[name, *tags], **about) as run:
             if not run.complete:
-                self._generate(run, name, meet, fresh_noise)
+                self._generate(run, name, learn, fresh_noise)
                 rows = self.score(run.folder)
                 run.write_scores(rows)
                 if learned is not None:
@@ -82,7 +80,7 @@ class Study:
         cells = {"people": list(self.people), "prompts": [list(p) for p in self.prompts], "seeds": list(self.seeds)}
         return {"method": dict(config), **self.identity, "fresh_noise": fresh_noise, **cells}
 
-    def _generate(self, run: Run, name: str, meet: Callable[[int | str], Generate], fresh_noise: int) -> None:
+    def _generate(self, run: Run, name: str, learn: Callable[[int | str], Generate], fresh_noise: int) -> None:
         rows = self._rows()
         with tqdm(total=len(rows), desc=name, unit="image") as bar:
             for person in self.people:
@@ -91,19 +89,20 @@ class Study:
                 bar.update(len(own) - len(missing))
                 if missing:
                     run.save_image(own[0]["photo"], to_picture(self.photo(person)[0].cpu()), {"person": person})
-                    self._draw(run, meet(person), missing, fresh_noise, bar)
+                    self._draw(run, learn(person), missing, fresh_noise, bar)
         write_csv(run.path("images.csv"), rows)
 
     def _draw(self, run: Run, generate: Generate, rows: Rows, fresh_noise: int, bar: Any) -> None:
         """As many images at once as the generator draws."""
-        for batch in batches(rows, getattr(generate, "batch", None)):
-            seeds = [noise_seed(row["person"], row["prompt"], row["seed"] + fresh_noise) for row in batch]
-            prompts = [row["prompt"] for row in batch]
-            images = generate(prompts, seeds).cpu()
-            for row, image, seed in zip(batch, images, seeds, strict=True):
-                run.save_image(row["file"], to_picture(image), {**row, "noise_seed": seed})
+
+        def seed(row: Row) -> int:
+            return noise_seed(row["person"], row["prompt"], row["seed"] + fresh_noise)
+
+        for batch, images in drawn(generate, rows, seed):
+            for row, image in zip(batch, images, strict=True):
+                run.save_image(row["file"], to_picture(image), {**row, "noise_seed": seed(row)})
             evaluations = getattr(generate, "unet_evaluations", None)
-            for prompt in dict.fromkeys(prompts):
+            for prompt in dict.fromkeys(row["prompt"] for row in batch):
                 run.log({"person": str(batch[0]["person"]), "prompt": prompt, "unet_evaluations": evaluations})
             bar.update(len(batch))
 
@@ -123,7 +122,13 @@ class Study:
         ]
 
 
-def batches(rows: Rows, size: int | None) -> list[Rows]:
+def drawn(generate: Generate, rows: Rows, seed: Callable[[Row], int]) -> Iterator[tuple[Rows, Tensor]]:
+    """Rows and their images [N, 3, H, W] on the CPU, as many at once as the generator draws; seed: of a row's noise."""
+    for batch in _batches(rows, getattr(generate, "batch", None)):
+        yield batch, generate([row["prompt"] for row in batch], [seed(row) for row in batch]).cpu()
+
+
+def _batches(rows: Rows, size: int | None) -> list[Rows]:
     """Rows with a prompt each, so many at once; None: all seeds of a prompt."""
     if size is not None:
         return [rows[k : k + size] for k in range(0, len(rows), size)]

@@ -1,17 +1,32 @@
 """Variants of somebody's photo that augmentation made: stored, looked at, and used again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
+from omegaconf import DictConfig
 from torch import Tensor
 
 from src.data.photos import read_photos
 from src.files.whole import locked
+from src.harness.build import build
+from src.models.base import TextToImage
 from src.reports.grids import contact_sheet
 from src.runs.listing import LISTING, check_listing, write_listing
 from src.runs.store import save_png, to_picture
 
 SHEET = "sheet.png"
+
+
+def masks_of(augmentation: DictConfig, photos: Tensor, person: int | str, prompts: Sequence[str]) -> Tensor:
+    """Where the subject is on photos [P, 3, H, W]: [P, 1, H, W] in [0, 1]. ValueError where none is found."""
+    return build(augmentation.mask)(photos, person, prompts)
+
+
+def variants_of(augmentation: DictConfig, base: TextToImage, photos: Tensor, masks: Tensor) -> Tensor:
+    """Each photo of [P, 3, H, W] and its variants, one after the other."""
+    augment, inpaint = build(augmentation.augment), build(augmentation.inpainter)(base)
+    return torch.cat([augment(photo, mask, inpaint) for photo, mask in zip(photos, masks, strict=True)])
 
 
 def kept_variants(folder: Path, size: int, make: Callable[[], Tensor]) -> Tensor:

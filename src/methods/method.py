@@ -1,21 +1,64 @@
-"""What every method of personalisation is."""
+"""What every method of personalisation is: one file beside this one, and one in conf/method/ for each world."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
+from src.methods.drawing import Sampler
 from src.models.base import TextToImage
 
 # (a prompt with S*, or one for each seed; seeds) -> images [len(seeds), 3, H, W] in [-1, 1]; an image depends on its
 # own prompt and seed alone
 Generate = Callable[[str | Sequence[str], Sequence[int]], Tensor]
+# photos [P, 3, H, W] -> what learning sees instead, as many of each photo, in their order
+Variants = Callable[[Tensor], Tensor]
 
 
 class Method(Protocol):
-    """Learns a person from photos [P, 3, H, W] in [-1, 1] and returns a generator of images of that person."""
+    """Learns a person from photos and gives back a generator of images of that person.
 
-    def learn(self, base: TextToImage, photos: Tensor, keep: Path | None = None) -> Generate:
-        """`keep`: a file for what was learned; if it is there already, it is read instead of learning again."""
+    It is built from conf/method/NAME.yaml; the harness adds `sampler`, and the networks that `trained` names, on the
+    device and frozen. What is learned of a person is kept in one file, under a key of the method's settings and
+    weights, the code of its module with all that it imports, base, photos and augmentation. What all people share
+    (images of their class, say) lies in a folder beside that file.
+
+    trained: the settings that are trained networks: built once for all sides, and no others are loaded.
+    drawing: the settings that decide how images are drawn and not what is learned.
+    memory: what to set where memory for learning runs out, as `setting=value, or ...`.
+    """
+
+    trained: ClassVar[tuple[str, ...]]
+    drawing: ClassVar[tuple[str, ...]]
+    memory: ClassVar[str]
+
+    @property
+    def sampler(self) -> Sampler:
+        """How images are drawn."""
+        ...
+
+    @property
+    def learns(self) -> bool:
+        """Whether learning leaves a file; False: there is nothing to keep."""
+        ...
+
+    def check(self, base: TextToImage, prompts: Sequence[str], photos: int) -> None:
+        """Before anything is learned or written: ValueError for a setting, a sampler or a prompt that cannot be used
+        with this base and so many photos of a person."""
+        ...
+
+    def learn(
+        self,
+        base: TextToImage,
+        photos: Tensor,
+        keep: Path | None = None,
+        variants: Variants | None = None,
+        people: Sequence[int] | None = None,
+    ) -> Generate:
+        """photos: [P, 3, H, W] in [-1, 1], on the base's device; the base itself stays as it is.
+
+        keep: the file (.safetensors) for what is learned; if it is there already, it is read instead of learning again.
+        variants: what augmentation makes of the photos. people: whom each photo shows, None: all the same person.
+        """
         ...

@@ -1,6 +1,7 @@
-"""A base that has met somebody: the noise prediction under prompts in which S* stands for a reference photo."""
+"""The noise prediction of a base under prompts in which S* stands for somebody: for a photo, or for a learned word."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from src.models.prompts import generic_prompt
 from src.models.recording import Recording
 from src.sampling import Condition, Conditions
 
+# what S* stands for: a constant [K, D], or (x_t [B, C, h, w], t 0-dim) -> [B, K, D]
+Word = Tensor | Callable[[Tensor, Tensor], Tensor]
 RECORDINGS = 6  # kept at a time: those of one prompt, and of the last batch, which is smaller
 
 
@@ -22,18 +25,39 @@ def attention_projections(unet: nn.Module) -> nn.ModuleList:
     return nn.ModuleList(linear for a in attentions for linear in (a.to_q, a.to_k, a.to_v))
 
 
+def promptnet_words(base: TextToImage, promptnet: PromptNet, photos: Tensor) -> list[Word]:
+    """S* of each photo [P, 3, H, W] in [-1, 1], as PromptNet makes it at (x_t, t). One without noise is shown the photo
+    in the place of x_t."""
+    with_noise = promptnet.config["with_noise"]
+
+    def word(x_ref: Tensor, vision: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        x_ref = x_ref.expand(len(x_t), -1, -1, -1)
+        return promptnet(x_t if with_noise else x_ref, t, x_ref, vision.expand(len(x_t), -1, -1))
+
+    return [partial(word, *photo) for photo in zip(base.encode(photos), base.see(photos), strict=True)]
+
+
 class PersonalNoise:
-    """`noise(x, t, conditions)` for the samplers: one PromptNet call a photo and ONE batched U-Net call.
+    """`noise(x, t, conditions)` for the samplers: each S* once, and ONE batched U-Net call.
 
     What depends on the run alone (photo latents, vision tokens, text states without S*) is computed once.
     `unet_evaluations` counts the U-Net's evaluations for each image of the batch. Where the base says so, what a call
     queues on the GPU is recorded at the first and replayed at all others that ask for the same.
     """
 
-    def __init__(self, base: TextToImage, promptnet: PromptNet, photos: Tensor, *, generic: str = "a person"):
-        """photos: [P, 3, H, W] in [-1, 1]; generic: the noun that names S* in the interpolation of gamma."""
+    def __init__(
+        self,
+        base: TextToImage,
+        promptnet: PromptNet | None = None,
+        photos: Tensor | None = None,
+        *,
+        words: Sequence[Word] = (),
+        generic: str = "a person",
+    ):
+        """What a condition's `photo` counts: photos [P, 3, H, W] in [-1, 1] that `promptnet` makes words of, or `words`
+        made otherwise. generic: the noun that names S* in the interpolation of gamma."""
         self.base, self.promptnet, self.generic = base, promptnet, generic
-        self.x_ref, self.vision = base.encode(photos), base.see(photos)
+        self.words = list(words) if promptnet is None or photos is None else promptnet_words(base, promptnet, photos)
         self.plain: dict[str, Tensor] = {}
         self.unet_evaluations = 0
         self._recorded: dict[Any, Recording] = {}
@@ -53,17 +77,14 @@ class PersonalNoise:
     def _predict(self, x: Tensor, t: Tensor, conditions: Sequence[Conditions]) -> Tensor:
         """eps of all conditions [N * B, C, h, w]."""
         rows = [[c] * len(x) if isinstance(c, Condition) else list(c) for c in conditions]
-        photos = sorted({own[0].photo for own in rows if own[0].photo is not None})
-        pseudo = {photo: self._pseudo(x, t, photo) for photo in photos}
+        numbers = sorted({own[0].photo for own in rows if own[0].photo is not None})
+        pseudo = {number: self._pseudo(x, t, self.words[number]) for number in numbers}
         texts = [self._text(own, pseudo) for own in rows]
         return self.base.predict_noise(x.repeat(len(conditions), 1, 1, 1), t, torch.cat(texts))
 
-    def _pseudo(self, x: Tensor, t: Tensor, photo: int) -> Tensor:
-        """S* at (x_t, t): [B, K, D]. A PromptNet without noise is shown the photo in the place of x_t."""
-        batch = len(x)
-        x_ref = self.x_ref[photo].expand(batch, -1, -1, -1)
-        seen = x if self.promptnet.config["with_noise"] else x_ref
-        return self.promptnet(seen, t, x_ref, self.vision[photo].expand(batch, -1, -1))
+    def _pseudo(self, x: Tensor, t: Tensor, word: Word) -> Tensor:
+        """S* at (x_t, t): [B, K, D]."""
+        return word.expand(len(x), -1, -1) if isinstance(word, Tensor) else word(x, t)
 
     def _text(self, rows: Sequence[Condition], pseudo: dict[int, Tensor]) -> Tensor:
         """The text state [B, L, D] of B conditions that differ by their prompts alone."""

@@ -9,7 +9,8 @@ from PIL import Image
 
 from src.files.sheets import read_sheet
 from src.learning.finetune import Finetune
-from src.methods.profusion import ProFusion, Sampler
+from src.methods.drawing import Sampler
+from src.methods.profusion import ProFusion
 from src.metrics.columns import Columns, check_finite
 from src.metrics.pictures import Album
 from src.metrics.walk import walk

@@ -1,60 +1,69 @@
 """What decides a result is listed: no module that a result is computed with is missing, and none is gone."""
 
-import ast
-
 import pytest
+from hydra import compose, initialize_config_dir
 
 from src.harness import deciding
-from src.harness.compose import PACKAGE
+from src.harness.build import plain
+from src.harness.compose import CONF, PACKAGE
 
-# files, folders, rows and tensors on their way: what they hold is decided by who wrote it
-CARRIERS = {"files.whole", "files.cells", "files.folders", "files.sheets", "diffusion", "runs", "statistics", "harness"}
+TRAINING = ("learning.pretrain", "learning.trainer", "data.datamodule", "models.promptnet", "tiny_world.photos")
 KINDS = {
-    "TRAINING": ("learning.pretrain", "learning.trainer", "data.datamodule", "models.promptnet", "tiny_world.photos"),
-    "PERSON": ("learning.finetune", "learning.tuned", "data.augment", "tiny_world.photos"),
-    "IMAGE": ("methods.profusion", "sampling", "harness.study"),
+    "TRAINING": TRAINING,
+    "PERSON": ("data.augment", "models.inpainter", "tiny_world.photos"),
+    "IMAGE": ("data.augment", "models.base", "tiny_world.photos"),
     "SCORE": ("metrics.evaluation",),
 }
-
-# what a module imports for others: who is learned is drawn by them later
-SPARE = {"PERSON": {"models.personal", "models.recording", "sampling"}}
-
-
-def imported(module: str) -> set[str]:
-    """The modules of ours that a module imports."""
-    path = PACKAGE / f"{module.replace('.', '/')}.py"
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("src"):
-            base = node.module.removeprefix("src").lstrip(".")
-            names = [f"{base}.{alias.name}".lstrip(".") for alias in node.names]
-            found |= {name if (PACKAGE / f"{name.replace('.', '/')}.py").is_file() else base for name in names}
-    return {name for name in found if (PACKAGE / f"{name.replace('.', '/')}.py").is_file()}
+NO_CODE = ("INDIFFERENT", "PACKAGE")
+METHODS = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
 
 
 def closure(modules: tuple[str, ...]) -> set[str]:
-    """They and all that they import, but what lies behind carriers."""
-    seen, waiting = set(), list(modules)
-    while waiting:
-        module = waiting.pop()
-        if module not in seen and module not in CARRIERS and module.split(".")[0] not in CARRIERS:
-            seen.add(module)
-            waiting += imported(module)
-    return seen
+    """They and all that they import, as code enters a digest."""
+    return named(deciding.code_files([{"_target_": f"src.{module}"} for module in modules]))
+
+
+def named(files) -> set[str]:
+    return {file.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".") for file in files}
 
 
 def listed(kind: str) -> set[str]:
     files = [PACKAGE / part for part in getattr(deciding, kind)]
-    paths = [path for file in files for path in ([file] if file.is_file() else file.rglob("*.py"))]
-    return {path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".") for path in paths}
+    return named(path for file in files for path in ([file] if file.is_file() else file.rglob("*.py")))
+
+
+def method_code(name: str) -> set[str]:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return named(deciding.code_files(plain(compose("ablate", [f"method={name}"]).method)))
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_all_that_a_result_is_computed_with_is_listed(kind):
-    assert closure(KINDS[kind]) - listed(kind) - SPARE.get(kind, set()) == set()
+    assert closure(KINDS[kind]) <= listed(kind)
 
 
-@pytest.mark.parametrize("kind", [name for name in dir(deciding) if name.isupper() and name != "INDIFFERENT"])
+def test_drawing_is_listed_but_for_what_a_method_brings_along():
+    drawn = set().union(*(closure_of_a_drawing(part) for part in deciding.DRAWING))
+    assert drawn <= listed("IMAGE") | {"models.promptnet", "models.promptnet_files"}
+
+
+def closure_of_a_drawing(part: str) -> set[str]:
+    names = deciding.imported(PACKAGE / part)
+    return closure(tuple(name.removeprefix("src.") for name in names if name.startswith("src.")))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_code_of_a_method_is_its_own(name):
+    own = {module for module in method_code(name) if module.startswith("methods.")} - {"methods.method"}
+    assert own == {f"methods.{name.removeprefix('tiny_')}"}
+
+
+def test_the_code_of_a_method_holds_what_its_settings_build_and_its_module_imports():
+    known = method_code("profusion")
+    assert {"learning.finetune", "learning.tuned", "learning.pretrain", "models.promptnet"} <= known
+    assert not {module for module in method_code("prompt_only") if module.startswith("learning.")}
+
+
+@pytest.mark.parametrize("kind", [name for name in dir(deciding) if name.isupper() and name not in NO_CODE])
 def test_every_list_names_files_that_are_here(kind):
-    if kind not in ("PACKAGE", "CONF"):
-        assert len(deciding.code_of(getattr(deciding, kind))) == 64
+    assert len(deciding.code_of(getattr(deciding, kind))) == 64

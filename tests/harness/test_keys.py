@@ -9,13 +9,14 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from src import personalise
+from src.harness.assembly import changed, weights_of
 from src.harness.claim import decisive
 from src.harness.compose import CONF, settings
-from src.harness.composed import Composed, changed, weights_of
 from src.harness.deciding import INDIFFERENT
 from src.harness.judges import weight_digests
+from src.harness.own_photos import OwnPhotos
 from src.harness.pretraining import key_of
+from src.harness.sides import Sides
 
 PHOTO = Path(__file__).parents[2] / "src" / "tiny_world" / "examples" / "person-300000.png"
 # what is never part of a key: where runs lie, who is told, what is printed
@@ -58,17 +59,17 @@ def with_another(cfg: DictConfig, name: str, given: dict[str, Any]) -> DictConfi
 
 def test_personalise_knows_every_setting():
     cfg = composed("personalise", f"photo={PHOTO}", "augmentation=${world.augmentation}")
-    key, other_photo = personalise.key_of(cfg), str(PHOTO.with_name("person-300001.png"))
+    key, other_photo = OwnPhotos(cfg).key(), str(PHOTO.with_name("person-300001.png"))
     for name in leaves(cfg, *ELSEWHERE[:2], "world.weights"):
-        assert personalise.key_of(with_another(cfg, name, {"photo": other_photo})) != key, name
-    assert personalise.key_of(changed(cfg, {"runs": "elsewhere", "logger.mode": "online"})) == key
+        assert OwnPhotos(with_another(cfg, name, {"photo": other_photo})).key() != key, name
+    assert OwnPhotos(changed(cfg, {"runs": "elsewhere", "logger.mode": "online"})).key() == key
 
 
 def test_a_photo_counts_by_its_content_and_where_masks_are_looked_for_by_its_name(tmp_path):
     again = shutil.copy(PHOTO, tmp_path / "somebody.png")
     for augmentation, same in (("null", True), ("${world.augmentation}", False)):
         keys = {
-            personalise.key_of(composed("personalise", f"photo={p}", f"augmentation={augmentation}"))
+            OwnPhotos(composed("personalise", f"photo={p}", f"augmentation={augmentation}")).key()
             for p in (PHOTO, again)
         }
         assert (len(keys) == 1) is same
@@ -76,19 +77,19 @@ def test_a_photo_counts_by_its_content_and_where_masks_are_looked_for_by_its_nam
 
 def test_a_side_of_a_study_knows_every_setting():
     cfg = composed("ablate", "augmentation=${world.augmentation}", "people=2", "prompts=2")
-    key = Composed(cfg).side_key(cfg)
+    key = Sides(cfg).side_key(cfg)
     # the ablation is another side; the towers are marks in its table, which has them in its own key
     left_out = (*ELSEWHERE, *OF_TRAINING, "ablation", "world.text_towers", "people_set._target_")
     given = {"people_set.split": "evaluation_2", "world.augmentation": None}
     for name in leaves(cfg, *left_out):
         other = with_another(cfg, name, given)
-        assert Composed(other).side_key(other) != key, name
-    assert Composed(cfg).side_key(cfg, fresh_noise=1) != key
+        assert Sides(other).side_key(other) != key, name
+    assert Sides(cfg).side_key(cfg, fresh_noise=1) != key
 
 
 def test_rounded_products_decide_every_side_of_a_study_and_of_a_claim():
     exact, rounded = (composed("ablate", f"tf32={tf32}", "people=2", "prompts=2") for tf32 in ("false", "true"))
-    keys = [Composed(cfg).study().key({"anchor": "oracle_vae"}) for cfg in (exact, rounded)]
+    keys = [Sides(cfg).study().key({"anchor": "oracle_vae"}) for cfg in (exact, rounded)]
     assert keys[0] != keys[1]
     assert decisive(exact) != decisive(rounded)
 

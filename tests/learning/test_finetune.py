@@ -7,7 +7,8 @@ import torch
 from safetensors import safe_open
 
 from src.learning.finetune import Finetune, untuned
-from src.methods.profusion import Personal, ProFusion, Sampler
+from src.methods.drawing import Sampler
+from src.methods.profusion import ProFusion, person_of
 from src.models.personal import PersonalNoise, attention_projections
 from src.models.promptnet import PromptNet
 from src.sampling import Condition
@@ -80,7 +81,7 @@ def test_somebody_comes_back_bit_by_bit(tiny_base, promptnet, photos, dtype, tmp
     with safe_open(file, "pt") as kept:
         assert {kept.get_tensor(name).dtype for name in kept.keys()} == {dtype}  # noqa: SIM118
         assert kept.metadata()["dtype"] == str(dtype).removeprefix("torch.")
-    one, other = (Personal(each, photos, SAMPLER, None)(PROMPT, [1]) for each in (tuned, again))
+    one, other = (person_of(each, photos, SAMPLER)(PROMPT, [1]) for each in (tuned, again))
     assert torch.equal(one, other)
 
 

@@ -7,7 +7,8 @@ import torch
 
 from src.learning.finetune import Finetune, FinetuneOnPhoto
 from src.learning.tuned import untuned
-from src.methods.profusion import ProFusion, Sampler
+from src.methods.drawing import Sampler
+from src.methods.profusion import ProFusion
 from src.models.personal import PersonalNoise, attention_projections
 from src.models.promptnet import PromptNet
 from src.sampling import NULL, Condition

@@ -1,0 +1,200 @@
+"""From a configuration to a study and its sides: methods, floors and ceilings over the same people and prompts."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from src.files.rows import Rows
+from src.files.whole import locked
+from src.harness.assembly import TO_DRAW, Assembly, changed, method_settings, weights_of
+from src.harness.build import build, count, plain
+from src.harness.deciding import PERSON, SIDE, code_of, deciding, portable
+from src.harness.device import described, memory_for, moved
+from src.harness.study import Study
+from src.harness.variants import kept_variants, masks_of, variants_of
+from src.methods.method import Generate
+from src.models.base import TextToImage
+from src.models.prompts import check_distinct
+from src.runs.digests import digest
+from src.runs.run import Run
+
+SHOWN = ("people_set", "world.reference", "world.oracle", "world.stranger")  # what decides how people look
+PROMPT_ONLY = {"_target_": "src.methods.prompt_only.PromptOnly", "_partial_": True}
+
+
+class Sides:
+    """The people, prompts and seeds of a configuration, and what methods, floors and ceilings make of them."""
+
+    def __init__(self, cfg: DictConfig):
+        self.cfg, self.world, self.parts = cfg, cfg.world, Assembly(cfg)
+        self.device = self.parts.device
+        self.weights = weights_of(cfg, "base", "method", "judges", *SHOWN)
+        every = [(family, prompt) for family, prompts in plain(cfg.prompt_set).items() for prompt in prompts]
+        if not every:
+            raise ValueError(
+                "prompt_set holds no prompt: give it at least one, such as after=['a photo of S* at the beach']"
+            )
+        check_distinct([prompt for _, prompt in every])
+        everybody = build(cfg.people_set)
+        self.prompts = _alternating(every)[: count(cfg, "prompts", len(every))]
+        self.people = everybody[: count(cfg, "people", len(everybody))]
+        self.seeds = list(range(count(cfg, "seeds")))
+        self.every_prompt = [prompt for _, prompt in every]
+
+    def check(self, *configurations: DictConfig) -> None:
+        """Before a folder is made: ValueError for a method, a sampler or a prompt that this base cannot use, for a
+        prompt that is too long for a judge, and for a reference photo that shows an identity judge no face."""
+        for cfg in configurations:
+            photos = self._photo(cfg, self.people[0])
+            self.parts.check(cfg, self.every_prompt, len(photos))
+        shown = self.people if self.parts.judges["identity"] else []
+        shown_photos = {f"the photo of {person}": self.photo(person)[0] for person in shown}
+        self.parts.look_first([prompt for _, prompt in self.prompts], shown_photos)
+
+    def photo(self, person: int | str) -> Tensor:
+        """Reference photos [P, 3, H, W]; nothing that any prompt of the set asks for is in them."""
+        return self._photo(self.cfg, person)
+
+    def _photo(self, cfg: DictConfig, person: int | str) -> Tensor:
+        return moved(build(cfg.world.reference)(person=person, prompts=self.every_prompt), self.device)
+
+    def study(self) -> Study:
+        """The same people, prompts and seeds for every side."""
+        names = ("base", "judges", "people_set", "prompt_set")
+        settings = {name: plain(self.cfg[name]) for name in names} | {"generic": self.cfg.sampler.generic}
+        settings |= {name: plain(self.world)[name] for name in ("reference", "oracle", "stranger")} | self._rounded()
+        return Study(
+            root=Path(self.cfg.runs),
+            people=self.people,
+            prompts=self.prompts,
+            seeds=self.seeds,
+            photo=self.photo,
+            score=self.parts.score,
+            identity=portable(settings),
+            weights=weights_of(self.cfg, "base", "judges", *SHOWN),
+            code=code_of(SIDE),
+            logger=plain(self.cfg.logger),
+            group=f"{self.world.name}-{len(self.people)}x{len(self.prompts)}x{len(self.seeds)}",
+            device=described(self.device),
+        )
+
+    def method_side(
+        self, study: Study, name: str, cfg: DictConfig, *, fresh_noise: int = 0, role: str = "method"
+    ) -> tuple[Run, Rows]:
+        """The side of one configuration of `method` and `sampler`; `role` becomes a tag of its run."""
+        settings, study = self._of_method(study, cfg)
+        method, variants = self.parts.method(cfg), self._variants(cfg)
+        kept = Path(cfg.runs) / "people" / self._learned_key(cfg)
+
+        def learn(person: int | str) -> Generate:
+            own = variants and partial(variants, person)
+            keep = kept / f"{person}.safetensors"
+            with locked(keep.with_suffix(".lock"), f"person {person}") if method.learns else nullcontext():
+                return self.parts.learn(method, str(person), self.photo(person), keep, variants=own)
+
+        tags = [self.world.name, role]
+        with memory_for(f"drawing for {name}", TO_DRAW, self.device):
+            learned = kept if method.learns else None
+            return study.side(name, settings, learn, fresh_noise=fresh_noise, tags=tags, learned=learned)
+
+    def side_key(self, cfg: DictConfig, *, fresh_noise: int = 0) -> str:
+        """The digest of the run that `method_side` makes of this configuration."""
+        settings, study = self._of_method(self.study(), cfg)
+        return study.key(settings, fresh_noise)
+
+    def _of_method(self, study: Study, cfg: DictConfig) -> tuple[dict[str, Any], Study]:
+        """What the side of a method adds to the study: its settings, its code, and the files that it reads."""
+        settings = {name: deciding(plain(cfg[name]), name) for name in ("method", "sampler", "augmentation")}
+        weights = {**study.weights, **weights_of(cfg, "method", "augmentation")}
+        return settings, replace(study, weights=weights, code=code_of(SIDE, settings["method"]))
+
+    def _learned_key(self, cfg: DictConfig) -> str:
+        """What decides whether a person who was learned before is known: nothing of the sampler, the judges."""
+        settings = {"method": method_settings(cfg), "augmentation": plain(cfg.augmentation), **self._photos()}
+        weights = weights_of(self.cfg, "base", *SHOWN) | weights_of(cfg, "method", "augmentation")
+        return digest(portable(settings), weights=weights, code=code_of(PERSON, settings["method"]))[:12]
+
+    def _variants(self, cfg: DictConfig) -> Callable[[int | str, Tensor], Tensor] | None:
+        """(person, photos) -> their stored variants; None without augmentation."""
+        if cfg.augmentation is None:
+            return None
+        recipe = {"augmentation": plain(cfg.augmentation), **self._photos()}
+        weights = weights_of(cfg, "base", *SHOWN, "augmentation")
+        key = digest(portable(recipe), weights=weights, code=code_of(PERSON))
+        folder, size = Path(cfg.runs) / "variants" / key[:12], self.parts.base.image_size
+        print(f"variants: {folder}/*/sheet.png (look at them)", flush=True)
+
+        def kept(person: int | str, photos: Tensor) -> Tensor:
+            def made() -> Tensor:
+                masks = masks_of(cfg.augmentation, photos, person, self.every_prompt)
+                return variants_of(cfg.augmentation, self.parts.base, photos, masks)
+
+            return moved(kept_variants(folder / str(person), size, made), self.device)
+
+        return kept
+
+    def _photos(self) -> dict[str, Any]:
+        """What decides how reference photos look, and what a base makes of them."""
+        settings = {"prompts": self.every_prompt, "reference": plain(self.world.reference)}
+        return {**settings, "base": plain(self.cfg.base), **self._rounded()}
+
+    def _rounded(self) -> dict[str, Any]:
+        """Whether a GPU rounds products: all that it computes is another then."""
+        return {"tf32": True} if self.cfg.tf32 else {}
+
+    def anchors(self, study: Study) -> dict[str, tuple[Run, Rows]]:
+        """Floors and ceilings: those that this world can give."""
+        makers: dict[str, Callable[[Any], Generate]] = {"copy": lambda person: _copied(self.photo(person))}
+        if self.world.oracle and self.world.stranger:
+            oracle, stranger = build(self.world.oracle), build(self.world.stranger)
+            makers["other"] = lambda person: _drawn(stranger, person)
+            makers["oracle"] = lambda person: _drawn(oracle, person)
+            makers["oracle_vae"] = lambda person: _through_vae(self.parts.base, _drawn(oracle, person))
+        tags = [self.world.name, "anchor"]
+        sides = {name: study.side(name, {"anchor": name}, make, tags=tags) for name, make in makers.items()}
+        return {**sides, "generic": self.method_side(study, "generic", self._generic(), role="anchor")}
+
+    def _generic(self) -> DictConfig:
+        """The generic prompt alone, whatever the method and the fusion stage's settings are."""
+        text: dict[str, Any] = {"fusion_steps": 0, "gamma": 1.0, "blend": "position", "joint": [], "opening": []}
+        text |= {"separate": [{"prompt": "generic", "weight": "joint"}]}
+        text |= {"guidance": {"joint": self.cfg.sampler.guidance.joint}, "opening_share": 0.0}
+        change = {f"sampler.{name}": value for name, value in text.items()}
+        return changed(self.cfg, {**change, "method": PROMPT_ONLY, "augmentation": None})
+
+
+def _copied(photos: Tensor) -> Generate:
+    return lambda prompt, seeds: photos[:1].expand(len(seeds), -1, -1, -1)
+
+
+def _drawn(draw: Callable[..., Tensor], person: Any) -> Generate:
+    def each(prompt: str | Sequence[str], seeds: Sequence[int]) -> Tensor:
+        prompts = [prompt] * len(seeds) if isinstance(prompt, str) else prompt
+        return torch.stack(
+            [draw(person=person, prompt=own, seed=seed) for own, seed in zip(prompts, seeds, strict=True)]
+        )
+
+    return each
+
+
+def _through_vae(base: TextToImage, generate: Generate) -> Generate:
+    @torch.no_grad()
+    def decoded(prompt: str | Sequence[str], seeds: Sequence[int]) -> Tensor:
+        return base.decode(base.encode(moved(generate(prompt, seeds), base.device)))
+
+    return decoded
+
+
+def _alternating(prompts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Families in turn, so that a limited run has prompts of each."""
+    families = list(dict.fromkeys(family for family, _ in prompts))
+    columns = [[pair for pair in prompts if pair[0] == family] for family in families]
+    longest = max(map(len, columns), default=0)
+    return [column[k] for k in range(longest) for column in columns if k < len(column)]
