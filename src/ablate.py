@@ -2,6 +2,7 @@
 
 from omegaconf import DictConfig
 
+from src.files.whole import write_atomic
 from src.harness.build import listed_shares, plain
 from src.harness.command import DRAWN, command
 from src.harness.composed import Composed, changed
@@ -14,7 +15,7 @@ from src.reports.formats import to_csv, to_markdown, to_text
 from src.reports.grids import side_grid
 from src.runs.digests import digest
 from src.runs.run import open_run
-from src.runs.store import save_png, write_atomic
+from src.runs.store import save_png
 from src.statistics import tables
 
 
