@@ -4,6 +4,8 @@ from omegaconf import DictConfig
 
 from src.harness.assembly import changed
 from src.harness.build import plain
+from src.files.whole import write_atomic
+from src.harness.build import listed_shares, plain
 from src.harness.command import DRAWN, command
 from src.harness.deciding import PAGE, SIDE, code_of, portable
 from src.harness.device import described
@@ -14,7 +16,7 @@ from src.reports.formats import to_csv, to_markdown, to_text
 from src.reports.grids import side_grid
 from src.runs.digests import digest
 from src.runs.run import open_run
-from src.runs.store import save_png, write_atomic
+from src.runs.store import save_png
 from src.statistics import tables
 
 

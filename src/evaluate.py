@@ -46,14 +46,9 @@ def main(cfg: DictConfig) -> None:
         judged = evaluate_scene(scene, panel.here, **how, batch_size=batch, on_progress=progress)
     config = {"system": cfg.system, "judges": settings_of(cfg), "faces": plain(cfg.faces), "generic": cfg.generic}
     config |= {name: str(Path(cfg[name]).resolve()) if cfg[name] else None for name in ("images", "photos")}
-    inputs: dict[str, Any] = {
-        "rows": [*scene.rows],
-        "anchors": anchors,
-        "listing": panel.listing,
-        "towers": towers(cfg),
-    }
+    inputs: dict[str, Any] = {"rows": [*scene.rows], "anchors": anchors, "listing": panel.listing}
+    inputs |= {"towers": towers(cfg), "looked at": judged.contents, **judged.roles(scene, real)}
     inputs |= {"tf32": True} if cfg.tf32 else {}
-    inputs |= {"looked at": judged.contents, **judged.roles(scene, real)}
     key = digest(config | inputs, weights=judge_weights(cfg), code=code_of((*SCORE, *STATISTIC, "reports/formats.py")))
     about = {"logger": plain(cfg.logger), "tags": ["evaluate"], "device": described(device)}
     with open_run(cfg.runs, cfg.system, config, key, **about) as run:

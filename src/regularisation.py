@@ -4,6 +4,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from src.files.whole import write_atomic
 from src.harness.build import count, plain
 from src.harness.command import DRAWN, command
 from src.harness.compose import compose
@@ -18,6 +19,7 @@ from src.reports.formats import to_csv, to_markdown, to_text
 from src.runs.digests import digest
 from src.runs.run import open_run
 from src.runs.store import write_atomic
+from src.runs.run import Run, open_run
 from src.statistics.levels import level
 from src.statistics.table import Table
 

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from src.harness.assembly import changed
+from src.files.whole import write_atomic
 from src.harness.build import plain
 from src.harness.command import DRAWN, command
 from src.harness.deciding import PAGE, SIDE, code_of, deciding, portable
@@ -17,7 +18,7 @@ from src.reports.formats import to_csv, to_markdown, to_text
 from src.reports.grids import side_grid
 from src.runs.digests import digest
 from src.runs.run import Run, open_run
-from src.runs.store import save_png, write_atomic
+from src.runs.store import save_png
 from src.statistics.levels import level
 from src.statistics.table import Table
 

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from src.harness.assembly import changed
+from src.files.whole import write_atomic
 from src.harness.build import plain
 from src.harness.command import DRAWN, command
 from src.harness.deciding import SIDE, STATISTIC, code_of, deciding, portable
@@ -17,7 +18,6 @@ from src.harness.study import Rows, Study
 from src.reports.formats import to_csv, to_markdown, to_text
 from src.runs.digests import digest
 from src.runs.run import open_run
-from src.runs.store import write_atomic
 from src.statistics.selection import ranking, selection_score
 from src.statistics.table import Table
 

@@ -72,6 +72,22 @@ def test_every_library_has_its_owner(path):
         assert place.startswith(OWNERS[name]), f"{place} imports {name}, which belongs to {', '.join(OWNERS[name])}"
 
 
+def defined(path: Path) -> set[str]:
+    """The names that a module defines: functions, classes, variables, and itself."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    variables = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return variables | {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))
+def test_every_name_has_one_door(path):
+    """What is imported from a module is defined there, not handed on."""
+    for full in (name for name in imported(path) if name.startswith("src.")):
+        module, name = full.rsplit(".", 1)
+        file = SRC.parent / f"{module.replace('.', '/')}.py"
+        assert not file.is_file() or name in defined(file), f"{path.name}: {module} does not define {name}"
+
+
 def test_the_samplers_import_torch_alone():
     for name in ("diffusion.py", "sampling.py"):
         outside = {full.split(".")[0] for full in imported(SRC / name)} - {"src"}

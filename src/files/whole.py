@@ -111,10 +111,10 @@ def read_json(path: Path, remedy: str) -> Any:
 
 def read_object(path: Path, remedy: str) -> dict[str, Any]:
     """The named values in a JSON file; raises what `read_json` raises."""
-    found = read_json(path, remedy)
-    if not isinstance(found, dict):
+    value = read_json(path, remedy)
+    if not isinstance(value, dict):
         raise ValueError(f"{path} is damaged (it holds no named values): {remedy}")
-    return found
+    return value
 
 
 def sha256_of(path: Path) -> str:
@@ -143,7 +143,7 @@ def write_recorded(path: Path, data: bytes) -> None:
 def check_record(path: Path, remedy: str) -> None:
     """Raise ValueError with the remedy unless a file has the SHA-256 that lies beside it."""
     written = record_of(path).read_bytes().split()[:1] if record_of(path).is_file() else []
-    found = sha256_of(path)
-    if written != [found.encode()]:
+    digest = sha256_of(path)
+    if written != [digest.encode()]:
         recorded = f"{written[0].decode(errors='replace')[:12]}..." if written else "a recorded one"
-        raise ValueError(f"{path} has SHA-256 {found[:12]}..., not {recorded}: it is damaged; {remedy}")
+        raise ValueError(f"{path} has SHA-256 {digest[:12]}..., not {recorded}: it is damaged; {remedy}")

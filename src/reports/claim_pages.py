@@ -75,16 +75,22 @@ def write_pages(folder: Path, name: str, result: Result, evidence: Evidence | No
 
 def _level(name: str, run: Run, anchors: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
     rows = run.scores()
-    found, faces = level(rows, anchors), sum(float(row["face_found"]) for row in rows) / len(rows)
+    levels, faces = level(rows, anchors), sum(float(row["face_found"]) for row in rows) / len(rows)
     row: dict[str, Any] = {"side": name}
     for kind in ("text", "identity"):
-        row |= {kind: found[kind], f"{kind} 95 %": f"{found[f'{kind}_low']:+.3f} {found[f'{kind}_high']:+.3f}"}
+        row |= {kind: levels[kind], f"{kind} 95 %": f"{levels[f'{kind}_low']:+.3f} {levels[f'{kind}_high']:+.3f}"}
     return {**row, "face found": faces, "U-Net evaluations": run.summary().get("unet_evaluations")}
 
 
 def _bar(finding: Finding) -> dict[str, Any]:
-    found, label = finding.difference, f"{finding.kind}: {finding.better} - {finding.worse}"
-    return {"label": label, "mean": found.mean, "low": found.low, "high": found.high, "bound": -finding.margin}
+    difference, label = finding.difference, f"{finding.kind}: {finding.better} - {finding.worse}"
+    return {
+        "label": label,
+        "mean": difference.mean,
+        "low": difference.low,
+        "high": difference.high,
+        "bound": -finding.margin,
+    }
 
 
 def _facts(result: Result) -> list[str]:

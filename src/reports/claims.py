@@ -68,8 +68,8 @@ def has_turned(stored: Result, now: Result) -> bool:
 
 def verdict_table(results: Mapping[str, Result]) -> Table:
     """One row for each finding, headed by its claim's verdict."""
-    found = [row for name, result in results.items() for row in _rows(name, result)]
-    rows = [{name: row.get(name) for name in max(found, key=len, default={})} for row in found]
+    lines = [row for name, result in results.items() for row in _rows(name, result)]
+    rows = [{name: row.get(name) for name in max(lines, key=len, default={})} for row in lines]
     notes = [
         f"{name}, {f.kind}: {f.difference.left_out} of {f.difference.pairs + f.difference.left_out} pairs of "
         f"{f.better} and {f.worse} have no score and are left out"

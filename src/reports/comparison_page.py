@@ -38,7 +38,7 @@ def comparison_page(
     data = {
         "runs": [_run(side) for side in sides],
         "columns": [{"key": name, "label": labels.get(name, name), "kind": _kind(name)} for name in columns],
-        "estimates": {run: {c: _five(e) for c, e in own.items()} for run, own in estimates.items()},
+        "estimates": {run: {c: _five(e) for c, e in by_column.items()} for run, by_column in estimates.items()},
         "fronts": _fronts(sides, columns),
         "prompts": _prompts(sides, columns),
         "cells": _cells(sides, columns, pictures),
@@ -106,8 +106,8 @@ def _prompts(sides: Sequence[Side], columns: Sequence[str]) -> list[dict[str, An
             "prompt": prompt,
             "family": family,
             "means": {
-                run: {column: _known(*each[prompt]) for column, each in own.items() if prompt in each}
-                for run, own in means.items()
+                run: {column: _known(*each[prompt]) for column, each in by_column.items() if prompt in each}
+                for run, by_column in means.items()
             },
         }
         for prompt, family in families.items()
@@ -119,22 +119,22 @@ def _cells(sides: Sequence[Side], columns: Sequence[str], pictures: Pictures) ->
     by_side = {side.name: (side, side.cells()) for side in sides}
     cells = []
     for cell in dict.fromkeys(cell_of(row) for side in sides for row in side.rows):
-        own = {name: (side, rows[cell]) for name, (side, rows) in by_side.items() if cell in rows}
+        drawn = {name: (side, rows[cell]) for name, (side, rows) in by_side.items() if cell in rows}
         cells.append(
             {
                 **dict(zip(CELL, cell, strict=True)),
-                "family": next(iter(own.values()))[1].get("family", ""),
-                "photo": _photo(list(own.values()), pictures),
-                "shown": {n: pictures.add(side.file(row["file"])) for n, (side, row) in own.items() if row["file"]},
-                "scores": {name: [_score(row, column) for column in columns] for name, (_, row) in own.items()},
+                "family": next(iter(drawn.values()))[1].get("family", ""),
+                "photo": _photo(list(drawn.values()), pictures),
+                "shown": {n: pictures.add(side.file(row["file"])) for n, (side, row) in drawn.items() if row["file"]},
+                "scores": {name: [_score(row, column) for column in columns] for name, (_, row) in drawn.items()},
             }
         )
     return cells
 
 
-def _photo(own: Sequence[tuple[Side, Row]], pictures: Pictures) -> int | None:
+def _photo(drawn: Sequence[tuple[Side, Row]], pictures: Pictures) -> int | None:
     """The reference photo of the first run that keeps one."""
-    files = [side.file(row["photo"]) for side, row in own if row.get("photo")]
+    files = [side.file(row["photo"]) for side, row in drawn if row.get("photo")]
     return next((pictures.add(file) for file in files if file.is_file()), None)
 
 

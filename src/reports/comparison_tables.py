@@ -5,12 +5,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from src.files.rows import CELL
 from src.reports.comparison import FACES, KINDS, Estimate, common_front, difference, estimate
-from src.runs.sides import CELL, Side
+from src.runs.sides import Side
 from src.statistics.differences import over_how_many
 from src.statistics.selection import harmonic_mean
 from src.statistics.table import Table
-from src.statistics.tables import ENOUGH, Row
+from src.statistics.tables import Row
+from src.statistics.verdicts import ENOUGH
 
 INTERVALS = "95 %: t-interval on person means, then the cluster bootstrap over people and prompts"
 

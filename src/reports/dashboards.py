@@ -12,12 +12,12 @@ TRAINING = ["train/loss", "val/loss"]
 
 def mirrored_scores(root: Path) -> list[str]:
     """The scores that finished runs below `root` have in their summaries, text first, then identity, then others."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for path in sorted(root.glob("*/*/summary.json")):
         if (path.parent / "scores.csv").exists():
-            found |= {name: None for name in store.read_json(path) if "/" in name or name == "face_found"}
+            names |= {name: None for name in store.read_json(path) if "/" in name or name == "face_found"}
     order = ("text/", "identity/", "")
-    return sorted(found, key=lambda name: next(i for i, start in enumerate(order) if name.startswith(start)))
+    return sorted(names, key=lambda name: next(i for i, start in enumerate(order) if name.startswith(start)))
 
 
 def dashboard(

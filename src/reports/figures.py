@@ -14,10 +14,10 @@ def curves(rows: Sequence[Mapping[str, Any]], *, x: str, y: Sequence[str], by: s
     places = {value: place for place, value in enumerate(dict.fromkeys(row[x] for row in rows))}
     for axes, name in zip(figure.subplots(1, len(y), squeeze=False)[0], y, strict=True):
         for line in dict.fromkeys(row[by] for row in rows):
-            own = [row for row in rows if row[by] == line]
-            at = [places[row[x]] for row in own]
-            axes.plot(at, [row[name] for row in own], marker="o", label=str(line))
-            axes.fill_between(at, [r[f"{name}_low"] for r in own], [r[f"{name}_high"] for r in own], alpha=0.15)
+            points = [row for row in rows if row[by] == line]
+            at = [places[row[x]] for row in points]
+            axes.plot(at, [row[name] for row in points], marker="o", label=str(line))
+            axes.fill_between(at, [r[f"{name}_low"] for r in points], [r[f"{name}_high"] for r in points], alpha=0.15)
         axes.set(xlabel=x, ylabel=f"{name} (normalised)")
         axes.set_xticks(list(places.values()), [tick(value) for value in places])
     axes.legend(title=by)

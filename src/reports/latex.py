@@ -46,7 +46,9 @@ def to_latex(table: Table, *, caption: str, contest: Sequence[str] = (), apart: 
 def _whole_numbers(table: Table) -> dict[str, set[int]]:
     """The values of the columns that hold nothing but whole numbers and blanks."""
     values = {name: {row[name] for row in table.rows} - {None} for name in table.rows[0]}
-    return {name: found for name, found in values.items() if found and all(type(value) is int for value in found)}
+    return {
+        name: numbers for name, numbers in values.items() if numbers and all(type(value) is int for value in numbers)
+    }
 
 
 def _best(rows: Sequence[Sequence[Any]], column: int, contest: Sequence[str]) -> float | None:

@@ -35,15 +35,15 @@ def faults(folder: Path, only: Collection[str] | None = None) -> list[str]:
     if not (folder / LISTING).exists():
         return []
     listed = read_object(folder / LISTING)
-    found = []
+    wrong = []
     for name, digest in listed.items():
         if only is not None and name not in only:
             continue
         if not (folder / name).is_file():
-            found.append(f"{folder / name} is missing")
+            wrong.append(f"{folder / name} is missing")
         elif file_digest(folder / name) != digest:
-            found.append(f"{folder / name} cannot be read as it was written (its SHA-256 is another)")
-    return found
+            wrong.append(f"{folder / name} cannot be read as it was written (its SHA-256 is another)")
+    return wrong
 
 
 def check_listing(folder: Path, only: Collection[str] | None = None) -> None:

@@ -24,13 +24,13 @@ def now() -> str:
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """The versions of Python and of those packages that are installed."""
-    found = {"python": sys.version.split()[0]}
+    installed = {"python": sys.version.split()[0]}
     for package in packages:
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def machine() -> str:
