@@ -7,7 +7,10 @@ from src.harness.compose import PACKAGE
 from src.runs.digests import code_digest
 
 # whose code decides each kind of result, as files and folders of the package; where a module stands decides nothing
-BASE = ("diffusion.py", *(f"models/{name}.py" for name in ("base", "promptnet", "promptnet_files", "prompts")))
+BASE = (
+    "diffusion.py",
+    *(f"models/{name}.py" for name in ("base", "folders", "promptnet", "promptnet_files", "prompts")),
+)
 PHOTOS = ("files/pictures.py", "data/photos.py", "data/people_folder.py", "tiny_world/photos.py", "tiny_world/renderer")
 TRAINING = (  # the weights that pre-training ends with, and what its validation says
     *BASE,
@@ -20,7 +23,7 @@ PERSON = (  # what is learned of somebody
     *BASE,
     *PHOTOS,
     *(f"models/{name}.py" for name in ("random_base", "inpainter", "pipelines")),
-    *(f"data/{name}.py" for name in ("augment", "face_mask")),
+    *(f"data/{name}.py" for name in ("augment", "masks")),
     *(f"learning/{name}.py" for name in ("finetune", "pretrain", "tuned")),
 )
 IMAGE = (*PERSON, "sampling.py", "methods", "models/personal.py", "models/recording.py", "harness/study.py")

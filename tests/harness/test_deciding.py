@@ -11,13 +11,13 @@ from src.harness.compose import PACKAGE
 CARRIERS = {"files.whole", "files.cells", "files.folders", "files.sheets", "diffusion", "runs", "statistics", "harness"}
 KINDS = {
     "TRAINING": ("learning.pretrain", "learning.trainer", "data.datamodule", "models.promptnet", "tiny_world.photos"),
-    "PERSON": ("learning.finetune", "learning.tuned", "data.augment", "tiny_world.photos"),
+    "PERSON": ("learning.finetune", "learning.tuned", "data.augment", "data.masks", "tiny_world.photos"),
     "IMAGE": ("methods.profusion", "sampling", "harness.study"),
     "SCORE": ("metrics.evaluation",),
 }
 
-# what a module imports for others: who is learned is drawn by them later
-SPARE = {"PERSON": {"models.personal", "models.recording", "sampling"}}
+# what a module imports for others: who is learned is drawn by them later, and no photo of theirs comes from an index
+SPARE = {"PERSON": {"models.personal", "models.recording", "sampling", "data.photo_index"}}
 
 
 def imported(module: str) -> set[str]:
