@@ -2,10 +2,9 @@
 
 from omegaconf import DictConfig
 
+from src.files.whole import write_atomic
 from src.harness.assembly import changed
 from src.harness.build import plain
-from src.files.whole import write_atomic
-from src.harness.build import listed_shares, plain
 from src.harness.command import DRAWN, command
 from src.harness.deciding import PAGE, SIDE, code_of, portable
 from src.harness.device import described

@@ -5,8 +5,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.harness.assembly import changed
 from src.files.whole import write_atomic
+from src.harness.assembly import changed
 from src.harness.build import plain
 from src.harness.command import DRAWN, command
 from src.harness.deciding import PAGE, SIDE, code_of, deciding, portable

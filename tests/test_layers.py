@@ -26,7 +26,7 @@ OWNERS = {
     "open_clip": ("metrics/text_similarity.py", "tiny_world/judges/text.py"),
     "timm": ("metrics/image_similarity.py",),
     "torchmetrics": ("metrics/distances.py",),
-    "insightface": ("metrics/identity.py", "data/face_mask.py"),
+    "insightface": ("metrics/identity.py", "data/masks.py"),
     "dlib": ("metrics/dlib_identity.py",),
     "onnxruntime": ("metrics/identity.py",),
     "matplotlib": ("reports/figures.py",),

@@ -7,7 +7,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from src.data.augment import Augment, fixed_box
+from src.data.augment import Augment
+from src.data.masks import fixed_box
 from src.harness import build
 from src.harness.device import moved
 from src.learning.finetune import Finetune

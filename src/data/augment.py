@@ -18,15 +18,6 @@ SCALE = (0.6, 1.0)
 LEAST = 0.01  # share of the image that a subject must have
 
 
-def fixed_box(photos: Tensor, person: object, prompts: Sequence[str]) -> Tensor:
-    """The masks [P, 1, H, W] of photos [P, 3, H, W] in which nobody is looked for: a centred portrait, from an eighth
-    of the image downwards, whoever the person is and whatever is to be asked."""
-    count, _, height, width = photos.shape
-    mask = torch.zeros(count, 1, height, width)
-    mask[..., height // 8 :, width // 8 : width - width // 8] = 1
-    return mask
-
-
 def moved(image: Tensor, mask: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Image [3, H, W] and mask [1, H, W], turned, shifted and shrunk at random, both alike; 0 where nothing is left."""
     draw = torch.rand(4, generator=generator)

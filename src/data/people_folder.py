@@ -38,18 +38,3 @@ def reference(person: str, prompts: Sequence[str], *, folder: str | Path, size: 
     if not own:
         raise FileNotFoundError(f"there is no person {person!r} in {folder}")
     return read_photos(own, size)
-
-
-def drawn_mask(photos: Tensor, person: int | str, prompts: Sequence[str], *, folder: str | Path) -> Tensor:
-    """The masks [P, 1, H, W] in [0, 1] that somebody drew, white on the subject, for photos [P, 3, H, W].
-
-    They are named like the photos: folder/PERSON.png, or folder/PERSON/*.png in the order of the photos' names.
-    FileNotFoundError if one is missing.
-    """
-    paths = pictures_of(Path(folder), str(person))
-    if len(paths) != len(photos):
-        raise FileNotFoundError(
-            f"{len(paths)} masks of {person} for {len(photos)} photos: draw each, white on the subject, "
-            f"as {folder}/{person}.png (several photos: {folder}/{person}/*.png)"
-        )
-    return read_photos(paths, photos.shape[-1]).mean(1, keepdim=True) / 2 + 0.5

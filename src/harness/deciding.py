@@ -11,7 +11,7 @@ from src.harness.compose import PACKAGE
 from src.runs.digests import code_digest
 
 # whose code decides each kind of result, as files and folders of the package; where a module stands decides nothing
-BASE = ("diffusion.py", "models/base.py", "models/prompts.py")
+BASE = ("diffusion.py", *(f"models/{name}.py" for name in ("base", "folders", "prompts")))
 PHOTOS = ("files/pictures.py", "data/photos.py", "data/people_folder.py", "tiny_world/photos.py", "tiny_world/renderer")
 TRAINING = (  # the weights that pre-training ends with, and what its validation says
     *BASE,
@@ -24,7 +24,7 @@ PERSON = (  # what is learned of somebody, beside its method: photos and their v
     *BASE,
     *PHOTOS,
     *(f"models/{name}.py" for name in ("random_base", "inpainter", "pipelines")),
-    *(f"data/{name}.py" for name in ("augment", "face_mask")),
+    *(f"data/{name}.py" for name in ("augment", "masks")),
 )
 DRAWING = ("sampling.py", "methods/drawing.py", "models/personal.py", "models/recording.py")
 IMAGE = (*PERSON, *DRAWING, "harness/study.py")  # beside its method

@@ -1,6 +1,5 @@
 """The frozen base text-to-image model, adapted once: images, latents, vision tokens, text and noise."""
 
-import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -9,16 +8,13 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer, CLIPVisionModel
-from transformers.utils import logging as transformers_logging
 
 from src.diffusion import RandnLike, Schedule, v_to_eps
 from src.models import prompts as prompts_module
-
-transformers_logging.disable_progress_bar()  # one bar for each of five parts tells nobody anything
+from src.models.folders import check_sha256, check_source, read_part, read_weights
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -217,18 +213,18 @@ def load_base(
     """
     torch_dtype = dtype_of(dtype)
     folder = Path(folder_or_hub_id)
-    _check_source(folder_or_hub_id)
+    check_source(folder_or_hub_id)
     check_sha256(folder, sha256 or {})
     source = str(folder_or_hub_id)
     seer = (source, "image_encoder") if image_encoder is None else (str(image_encoder), "")
-    scheduler = _read_part(DDIMScheduler, source, "scheduler")
+    scheduler = read_part(DDIMScheduler, source, "scheduler")
     words = (folder / VOCABULARY).read_text().split() if (folder / VOCABULARY).is_file() else None
     return TextToImage(
-        vae=_read_weights(AutoencoderKL, source, "vae", torch_dtype=torch_dtype),
-        unet=_read_weights(UNet2DConditionModel, source, "unet", torch_dtype=torch_dtype),
-        text_encoder=_read_weights(CLIPTextModel, source, "text_encoder", dtype=torch_dtype),
-        tokenizer=_read_part(CLIPTokenizer, source, "tokenizer"),
-        image_encoder=_read_weights(CLIPVisionModel, *seer, spare=OTHER_HALF, dtype=torch_dtype),
+        vae=read_weights(AutoencoderKL, source, "vae", torch_dtype=torch_dtype),
+        unet=read_weights(UNet2DConditionModel, source, "unet", torch_dtype=torch_dtype),
+        text_encoder=read_weights(CLIPTextModel, source, "text_encoder", dtype=torch_dtype),
+        tokenizer=read_part(CLIPTokenizer, source, "tokenizer"),
+        image_encoder=read_weights(CLIPVisionModel, *seer, spare=OTHER_HALF, dtype=torch_dtype),
         alpha_bar=scheduler.alphas_cumprod,
         prediction_type=scheduler.config.prediction_type,
         final_alpha_bar=float(scheduler.final_alpha_cumprod),
@@ -247,59 +243,3 @@ def dtype_of(name: str) -> torch.dtype:
 def _wide(value: Tensor) -> Tensor:
     """In float32, or in float64 if it is."""
     return value.to(torch.promote_types(value.dtype, torch.float32))
-
-
-def check_sha256(folder: Path, digests: Mapping[str, str]) -> None:
-    """Raise FileNotFoundError or ValueError unless each file of the folder has its SHA-256 (hexadecimal)."""
-    for name, digest in digests.items():
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder / name} is missing; restore it from the repository or build it again")
-        with (folder / name).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != digest:
-            raise ValueError(f"{folder / name} has SHA-256 {found}, not {digest}: it is damaged or foreign; restore it")
-
-
-def _check_source(source: str | Path) -> None:
-    """A local folder must exist; "owner/name" may be one on the hub."""
-    parts = str(source).split("/")
-    hub_id = len(parts) == 2 and all(parts) and parts[0] != "~" and not Path(parts[0]).exists()
-    if not Path(source).is_dir() and not hub_id:
-        raise FileNotFoundError(
-            f"no base model at {source}: give a folder in diffusers format or a hub id such as owner/name"
-        )
-
-
-def _read_part(part: Any, source: str, subfolder: str, **kwargs: Any) -> Any:
-    """part.from_pretrained, with an error that names the part."""
-    if Path(source).is_dir() and not (Path(source) / subfolder).is_dir():
-        raise FileNotFoundError(f"{source} has no {subfolder}/: it must be a folder in diffusers format")
-    try:
-        return part.from_pretrained(source, subfolder=subfolder, **kwargs)
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise OSError(
-            f"cannot read {subfolder or part.__name__} of {source}: its files are missing, damaged or foreign, or "
-            f"out of reach; restore them, with the weights as safetensors ({_first_sentence(error)})"
-        ) from error
-
-
-def _read_weights(part: Any, source: str, subfolder: str, spare: tuple[str, ...] = (), **kwargs: Any) -> Any:
-    """_read_part for a network; ValueError unless the file held all of its tensors and none but them.
-
-    Old files hold position_ids, which are no weights; names that begin as `spare` says are left alone, too.
-    """
-    net, report = _read_part(part, source, subfolder, use_safetensors=True, output_loading_info=True, **kwargs)
-    absent = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
-    if absent:
-        raise ValueError(f"the weights of {source}/{subfolder} lack {len(absent)} tensors, such as {absent[0]}")
-    foreign = sorted(n for n in report["unexpected_keys"] if not n.endswith("position_ids") and not n.startswith(spare))
-    if foreign:
-        raise ValueError(
-            f"the weights of {source}/{subfolder} hold {len(foreign)} tensors that its config.json has no place for, "
-            f"such as {foreign[0]}: restore the two files together"
-        )
-    return net
-
-
-def _first_sentence(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].split(". ")[0]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from src.data import augment
-from src.data.augment import Augment, fixed_box, moved
+from src.data.augment import Augment, moved
 
 PROMPTS = ["one", "two", "three"]
 
@@ -68,14 +68,6 @@ def test_a_photo_without_a_subject_is_refused():
     photo, mask = subject()
     with pytest.raises(ValueError, match=r"covers 0\.0% .* no subject"):
         Augment(prompts=PROMPTS)(photo, torch.zeros_like(mask), painter([]))
-
-
-def test_the_fixed_box_holds_a_portrait():
-    box = fixed_box(torch.zeros(1, 3, 64, 80), "anna", [])[0]
-    assert box.shape == (1, 64, 80)
-    assert box[0, 63, 40] == 1
-    assert box[0, 4].sum() == 0
-    assert 0.5 < box.mean() < 0.8
 
 
 @pytest.mark.parametrize("change", [{"count": 0}, {"prompts": []}])

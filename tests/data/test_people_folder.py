@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from src.data.people_folder import CONSENT, drawn_mask, people, reference
+from src.data.people_folder import CONSENT, people, reference
 
 
 @pytest.fixture
@@ -44,20 +43,3 @@ def test_nobody_and_two_of_one_name_are_refused(folder, tmp_path):
     (alone / CONSENT).write_text("nobody")
     with pytest.raises(FileNotFoundError, match="no people in"):
         people(alone)
-
-
-def test_masks_are_drawn_one_for_each_photo(folder, tmp_path):
-    masks = tmp_path / "masks"
-    (masks / "bea").mkdir(parents=True)
-    white_below = np.zeros((40, 40), dtype=np.uint8)
-    white_below[20:] = 255
-    for name in ("1.png", "2.png"):
-        Image.fromarray(white_below).save(masks / "bea" / name)
-    photos = reference("bea", [], folder=folder, size=16)
-    drawn = drawn_mask(photos, "bea", [], folder=masks)
-    assert drawn.shape == (2, 1, 16, 16)
-    assert torch.equal(drawn[:, :, :7], torch.zeros(2, 1, 7, 16)) and torch.equal(
-        drawn[:, :, 9:], torch.ones(2, 1, 7, 16)
-    )
-    with pytest.raises(FileNotFoundError, match=r"1 photos: draw each, white on the subject, as .*ada\.png"):
-        drawn_mask(photos[:1], "ada", [], folder=masks)

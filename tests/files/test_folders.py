@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from src.data.people_folder import CONSENT, drawn_mask, people, reference
+from src.data.masks import drawn_mask
+from src.data.people_folder import CONSENT, people, reference
 from src.data.photos import PhotoFolder
 from src.files.folders import as_written, people_in, pictures_below
 from src.metrics.scene import image_files, read_scene

@@ -10,7 +10,7 @@ from src.harness.compose import CONF, PACKAGE
 TRAINING = ("learning.pretrain", "learning.trainer", "data.datamodule", "models.promptnet", "tiny_world.photos")
 KINDS = {
     "TRAINING": TRAINING,
-    "PERSON": ("data.augment", "models.inpainter", "tiny_world.photos"),
+    "PERSON": ("data.augment", "data.masks", "models.inpainter", "tiny_world.photos"),
     "IMAGE": ("data.augment", "models.base", "tiny_world.photos"),
     "SCORE": ("metrics.evaluation",),
 }

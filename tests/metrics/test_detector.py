@@ -2,43 +2,17 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from insightface.utils.face_align import arcface_dst
-from torch import Tensor, nn
+from made_detector import SIDE, write_detector
+from torch import Tensor
 
-from src.data.face_mask import face_mask
 from src.metrics.identity import Identity
-
-SIDE, STRIDES = 128, (8, 16, 32)
-
-
-class OneFace(nn.Module):
-    """The outputs of a detector in SCRFD's format that sees a face at `landmarks` in every bright picture."""
-
-    def __init__(self, landmarks: np.ndarray):
-        super().__init__()
-        self.offsets = torch.from_numpy(landmarks.astype(np.float32) / STRIDES[0]).view(1, 10)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        bright = (x.mean() > -0.5).float()
-        scores, boxes, points = [], [], []
-        for stride in STRIDES:
-            count = 2 * (SIDE // stride) ** 2
-            first = (torch.arange(count) == 0).float()[:, None] * (stride == STRIDES[0])
-            scores.append(0.9 * first * bright)
-            boxes.append(first * torch.tensor([[0.0, 0.0, 10.0, 10.0]]))
-            points.append(first * self.offsets)
-        return (*scores, *boxes, *points)
 
 
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("detector") / "detector.onnx"
-    net = OneFace(arcface_dst / 2 + 4)  # a face half as large as ArcFace's crop, in the upper left
-    torch.onnx.export(net, (torch.zeros(1, 3, SIDE, SIDE),), str(path), dynamo=False, opset_version=17)
-    return path
+    return write_detector(tmp_path_factory.mktemp("detector") / "detector.onnx")
 
 
 def picture(level: int) -> Tensor:
@@ -71,18 +45,3 @@ def test_what_is_no_detector_is_refused(nets: Path, detector: Path) -> None:
         Identity(name="x", model=str(detector), detector=str(detector), presence=str(detector))
     with pytest.raises(ValueError, match=r"colours \(rbg\)"):
         Identity(name="x", model=str(detector), colours="rbg")  # type: ignore[arg-type]
-
-
-def test_the_mask_holds_the_face_with_a_margin_and_all_below(detector: Path, tmp_path: Path) -> None:
-    bright, dark = torch.full((3, SIDE, SIDE), 0.9), torch.full((3, SIDE, SIDE), -0.9)
-    masks = face_mask(torch.stack([bright, bright]), "ada", [], detector=str(detector))
-    assert masks.shape == (2, 1, SIDE, SIDE) and torch.equal(masks[0], masks[1])
-    columns = masks[0, 0].any(0).nonzero().flatten()
-    assert (columns.min(), columns.max() + 1) == (0, 120)  # OneFace's box is 80 pixels wide, and half of it as a margin
-    assert masks[0, 0, -1, 0] == 1
-    with pytest.raises(
-        ValueError, match=r"insightface detector .*detector\.onnx found no face in photo 1 of ada.*file"
-    ):
-        face_mask(torch.stack([bright, dark]), "ada", [], detector=str(detector))
-    with pytest.raises(FileNotFoundError, match=r"det\.onnx is missing: get insightface's pack buffalo_l"):
-        face_mask(bright[None], "ada", [], detector=str(tmp_path / "det.onnx"))

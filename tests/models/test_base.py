@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from src.diffusion import add_noise, eps_to_v
-from src.models.base import TextToImage, check_sha256, load_base
+from src.models.base import TextToImage, load_base
+from src.models.folders import check_sha256
 from tests.conftest import WORDS
 
 

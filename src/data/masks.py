@@ -1,4 +1,4 @@
-"""Where the subject of a portrait is, found by an insightface detector: masks for augmentation."""
+"""Where the subject of a portrait is: masks [P, 1, H, W] in [0, 1] of photos [P, 3, H, W], for augmentation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.data.photos import read_photos
+from src.files.folders import pictures_of
+
 MARGIN = 0.5  # of the face's size, for hair and shoulders
+
+
+def fixed_box(photos: Tensor, person: object, prompts: Sequence[str]) -> Tensor:
+    """The masks [P, 1, H, W] of photos [P, 3, H, W] in which nobody is looked for: a centred portrait, from an eighth
+    of the image downwards, whoever the person is and whatever is to be asked."""
+    count, _, height, width = photos.shape
+    mask = torch.zeros(count, 1, height, width)
+    mask[..., height // 8 :, width // 8 : width - width // 8] = 1
+    return mask
+
+
+def drawn_mask(photos: Tensor, person: int | str, prompts: Sequence[str], *, folder: str | Path) -> Tensor:
+    """The masks [P, 1, H, W] in [0, 1] that somebody drew, white on the subject, for photos [P, 3, H, W].
+
+    They are named like the photos: folder/PERSON.png, or folder/PERSON/*.png in the order of the photos' names.
+    FileNotFoundError if one is missing.
+    """
+    paths = pictures_of(Path(folder), str(person))
+    if len(paths) != len(photos):
+        raise FileNotFoundError(
+            f"{len(paths)} masks of {person} for {len(photos)} photos: draw each, white on the subject, "
+            f"as {folder}/{person}.png (several photos: {folder}/{person}/*.png)"
+        )
+    return read_photos(paths, photos.shape[-1]).mean(1, keepdim=True) / 2 + 0.5
 
 
 def face_mask(
