@@ -18,7 +18,6 @@ from src.reports import figures
 from src.reports.formats import to_csv, to_markdown, to_text
 from src.runs.digests import digest
 from src.runs.run import open_run
-from src.runs.store import write_atomic
 from src.statistics.levels import level
 from src.statistics.table import Table
 
