@@ -126,11 +126,13 @@ def test_an_ablation_changes_existing_settings_only(name):
     assert set(cfg.ablation.change) <= known
 
 
-@pytest.mark.parametrize("name", ["ablate", "personalise", "tune", "build_tiny_world"])
-def test_what_the_world_says_of_the_method_holds(name):
-    said = OmegaConf.load(CONF / "world" / "tiny.yaml").method.finetune
-    held = hydra.compose(name, ["stage=gates"] if name == "build_tiny_world" else []).method.finetune
-    assert {key: held[key] for key in said} == dict(said)
+@pytest.mark.parametrize("name", ["ablate", "personalise", "tune", "sweep", "build_tiny_world"])
+def test_a_world_chooses_the_settings_of_its_method_and_the_command_line_another_method(name):
+    stage = ["stage=gates"] if name == "build_tiny_world" else []
+    chosen = OmegaConf.load(CONF / "method" / "tiny_profusion.yaml").finetune
+    held = hydra.compose(name, stage).method.finetune
+    assert {key: held[key] for key in chosen} == dict(chosen)
+    assert set(hydra.compose(name, [*stage, "method=prompt_only"]).method) == {"_target_", "_partial_"}
 
 
 def test_the_sampler_of_the_page_works(tmp_path, tiny_base):
