@@ -8,7 +8,7 @@ from src.harness.composed import Composed, changed
 from src.harness.deciding import PAGE, SIDE, code_of, portable
 from src.harness.device import described
 from src.harness.judges import towers
-from src.harness.memory import ready
+from src.harness.preflight.people import ready
 from src.methods.profusion import check_shares
 from src.reports.formats import to_csv, to_markdown, to_text
 from src.reports.side_pictures import side_grid

@@ -25,8 +25,8 @@ from src.harness.composed import (
 from src.harness.deciding import SIDE, code_of, deciding, portable
 from src.harness.device import described, device_of, let_go, memory_for, moved
 from src.harness.judges import build_judges
-from src.harness.memory import ready
-from src.harness.needs import Need
+from src.harness.preflight.needs import Need
+from src.harness.preflight.people import ready
 from src.harness.study import Generate, Rows, batches
 from src.harness.variants import kept_variants
 from src.methods.profusion import check_shares

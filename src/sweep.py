@@ -10,7 +10,7 @@ from src.harness.command import DRAWN, command
 from src.harness.composed import Composed, changed
 from src.harness.deciding import PAGE, SIDE, code_of, deciding, portable
 from src.harness.device import described
-from src.harness.memory import ready
+from src.harness.preflight.people import ready
 from src.reports import figures
 from src.reports.formats import to_csv, to_markdown, to_text
 from src.reports.side_pictures import side_grid

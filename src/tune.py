@@ -11,7 +11,7 @@ from src.harness.command import DRAWN, command
 from src.harness.composed import Composed, changed
 from src.harness.deciding import SIDE, STATISTIC, code_of, deciding, portable
 from src.harness.device import described
-from src.harness.memory import ready
+from src.harness.preflight.people import ready
 from src.harness.study import Rows, Study
 from src.reports.formats import to_csv, to_markdown, to_text
 from src.runs.digests import digest
