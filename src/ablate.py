@@ -9,7 +9,7 @@ from src.harness.command import DRAWN, command
 from src.harness.deciding import PAGE, SIDE, code_of, portable
 from src.harness.device import described
 from src.harness.judges import towers
-from src.harness.memory import ready
+from src.harness.preflight.people import ready
 from src.harness.sides import Sides
 from src.reports.formats import to_csv, to_markdown, to_text
 from src.reports.grids import side_grid

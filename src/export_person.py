@@ -11,7 +11,7 @@ from src.harness.build import build, plain
 from src.harness.command import command
 from src.harness.deciding import portable
 from src.harness.device import begun, moved
-from src.harness.needs import check_needs, show_needs
+from src.harness.preflight.needs import check, needs_of, show
 from src.learning.tuned import untuned
 from src.models.pipelines import export_person, pseudo_word
 from src.runs.listing import check_listing
@@ -28,7 +28,7 @@ APPROXIMATION = (
 def main(cfg: DictConfig) -> None:
     device = begun(cfg)
     if cfg.preflight_only:
-        return show_needs(cfg, "personalise")
+        return show(cfg, needs_of(cfg, "personalise"))
     for name in ("run", "out"):
         if OmegaConf.is_missing(cfg, name):
             raise ValueError(f"{name} is not given: write run=runs/personalise/DIGEST out=NEW_FOLDER")
@@ -36,7 +36,7 @@ def main(cfg: DictConfig) -> None:
     if out.exists():
         raise ValueError(f"{out} exists: delete it, or give another out")
     check_run(run, portable({name: plain(cfg[name]) for name in ("base", "promptnet")}))
-    check_needs(cfg, "personalise")
+    check(cfg, needs_of(cfg, "personalise"))
     weights_of(cfg, "base", "promptnet")
     base = moved(build(cfg.base), device)
     tuned = untuned(base, moved(build(cfg.promptnet), device)).load(run / "person.safetensors")

@@ -11,9 +11,9 @@ from src.harness.build import plain
 from src.harness.command import command
 from src.harness.compose import PACKAGE
 from src.harness.device import described, memory_for
-from src.harness.memory import ready
-from src.harness.needs import Need
 from src.harness.own_photos import OwnPhotos, listed
+from src.harness.preflight.needs import Need
+from src.harness.preflight.people import ready
 from src.harness.study import drawn
 from src.methods.method import Generate
 from src.reports.grids import contact_sheet

@@ -8,7 +8,7 @@ from src.harness.assembly import weights_of
 from src.harness.build import build, count
 from src.harness.command import command
 from src.harness.device import begun, moved
-from src.harness.needs import check, needs_of, table
+from src.harness.preflight.needs import check, needs_of, table
 from src.harness.pretraining import encode
 
 PARTS = ("train", "validation")

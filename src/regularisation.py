@@ -10,7 +10,7 @@ from src.harness.command import DRAWN, command
 from src.harness.compose import compose
 from src.harness.deciding import PAGE, SIDE, TRAINING, code_of
 from src.harness.device import begun, described, handed_on
-from src.harness.needs import show
+from src.harness.preflight.training import check_training
 from src.harness.pretraining import ORDERS, check_penalties, regularised
 from src.harness.sides import Sides
 from src.harness.study import Rows
@@ -27,7 +27,7 @@ def main(cfg: DictConfig) -> None:
     device = begun(cfg)
     check_penalties(plain(cfg.penalties))
     if cfg.preflight_only:
-        return show(compose("train", [*ORDERS, f"runs={cfg.runs}"]))
+        return check_training(compose("train", [*ORDERS, f"runs={cfg.runs}"]))
     rows: list[dict[str, Any]] = []
     weights: dict[str, str] = {}
     anchors: dict[str, Rows] = {}  # of the first side, for all: one scale

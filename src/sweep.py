@@ -11,7 +11,7 @@ from src.harness.build import plain
 from src.harness.command import DRAWN, command
 from src.harness.deciding import PAGE, SIDE, code_of, deciding, portable
 from src.harness.device import described
-from src.harness.memory import ready
+from src.harness.preflight.people import ready
 from src.harness.sides import Sides
 from src.reports import figures
 from src.reports.formats import to_csv, to_markdown, to_text

@@ -2,9 +2,9 @@
 
 from omegaconf import DictConfig
 
-from src.harness import needs as preflight
 from src.harness.command import command
 from src.harness.device import begun, set_tf32
+from src.harness.preflight.training import check_training
 from src.harness.pretraining import trained_promptnet
 from src.learning.trainer import is_follower
 
@@ -16,8 +16,7 @@ def main(cfg: DictConfig) -> None:
     else:
         begun(cfg)
     if cfg.preflight_only:
-        preflight.show(cfg)
-        return
+        return check_training(cfg)
     run = trained_promptnet(cfg)
     if not is_follower():
         print(f"validation: {run.summary()['validation']}\nPromptNet: {run.made('promptnet')}", flush=True)

@@ -12,7 +12,7 @@ from src.harness.build import plain
 from src.harness.command import DRAWN, command
 from src.harness.deciding import SIDE, STATISTIC, code_of, deciding, portable
 from src.harness.device import described
-from src.harness.memory import ready
+from src.harness.preflight.people import ready
 from src.harness.sides import Sides
 from src.harness.study import Rows, Study
 from src.reports.formats import to_csv, to_markdown, to_text

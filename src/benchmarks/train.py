@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from src.harness.build import build, count
 from src.harness.device import begun, device_of, laid_out, moved
-from src.harness.needs import check_needs, show_needs
+from src.harness.preflight.needs import check, needs_of, show
 from src.learning.pretrain import encode_photos
 from src.learning.speed import measure
 
@@ -17,8 +17,8 @@ MOST = 1.15  # the ratio that a training with a cache should not pass
 def run(cfg: DictConfig) -> None:
     begun(cfg)
     if cfg.preflight_only:
-        return show_needs(cfg, "train")
-    check_needs(cfg, "train")
+        return show(cfg, needs_of(cfg, "train"))
+    check(cfg, needs_of(cfg, "train"))
     print(report(cfg, measured(cfg)), flush=True)
 
 

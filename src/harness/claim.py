@@ -1,6 +1,7 @@
-"""The sides of a claim: what each is asked to do, and the PromptNet it starts from."""
+"""A claim, tested: its sides, the PromptNet each starts from, and what is found under the same people and noise."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig
@@ -8,15 +9,23 @@ from omegaconf import DictConfig
 from src.harness.assembly import changed
 from src.harness.build import count, plain
 from src.harness.compose import compose
-from src.harness.deciding import deciding
+from src.harness.deciding import CLAIM, code_of, deciding, portable
 from src.harness.device import handed_on
+from src.harness.judges import towers
+from src.harness.preflight.needs import check, needs_of
 from src.harness.pretraining import ORDERS, regularised
+from src.harness.sides import Sides
+from src.reports.claim_pages import Evidence
+from src.reports.claims import Result
+from src.runs import provenance
+from src.runs.digests import digest
 from src.runs.run import Run
+from src.statistics.findings import finding
 
 PENALTY = "learning.penalty="  # a side's override that speaks of pre-training
 
 
-def asked(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[list[str], dict[str, DictConfig]]:
+def configured(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[list[str], dict[str, DictConfig]]:
     """What all sides have in common, and the configuration of each."""
     settings = [
         *(plain(cfg.overrides) or []),
@@ -40,7 +49,7 @@ def decisive(config: DictConfig) -> dict[str, Any]:
     return {**{name: deciding(plain(config[name]), name) for name in own}, "world": shown, **rounded}
 
 
-def pretraining(cfg: DictConfig, own: Sequence[str]) -> dict[str, Any]:
+def pretraining_of(cfg: DictConfig, own: Sequence[str]) -> dict[str, Any]:
     """How the PromptNet of a side with a penalty comes about; nothing for a side without."""
     if not penalties(own):
         return {}
@@ -59,7 +68,7 @@ def penalties(own: Sequence[str]) -> list[float]:
     return [float(override.removeprefix(PENALTY)) for override in own if override.startswith(PENALTY)]
 
 
-def pretrained(cfg: DictConfig, own: Sequence[str]) -> list[Run]:
+def pretrainings(cfg: DictConfig, own: Sequence[str]) -> list[Run]:
     """The trainings, now or before, of a PromptNet under a side's penalty; none for a side without one."""
     study = compose("regularisation", [f"runs={cfg.runs}", *handed_on(cfg)])
     return [run for penalty in penalties(own)[-1:] for run in regularised(study, penalty)]
@@ -68,3 +77,46 @@ def pretrained(cfg: DictConfig, own: Sequence[str]) -> list[Run]:
 def with_promptnet(side: DictConfig, trainings: Sequence[Run]) -> DictConfig:
     """The side, with the PromptNet that came out of the last of its trainings if it has any."""
     return changed(side, {"promptnet.folder": str(trainings[-1].path("promptnet"))}) if trainings else side
+
+
+def untested(cfg: DictConfig, claim: Mapping[str, Any]) -> Result:
+    """The claim as it would be tested now, without findings: by it a stored result is found to be stale."""
+    settings, configs = configured(cfg, claim)
+    first = next(iter(configs.values()), None)
+    sides = {
+        name: {**decisive(config), **pretraining_of(cfg, claim["sides"][name])} for name, config in configs.items()
+    }
+    return Result(
+        claim=claim["claim"],
+        weights=digest({}, weights=Sides(first).weights, code="") if first else "",
+        code=code_of(CLAIM, *(plain(config.method) for config in configs.values())),
+        commit=provenance.commit()["commit"],
+        finished=provenance.now(),
+        machine=provenance.machine(),
+        settings=[*settings, *(f"{name}: {', '.join(own)}" for name, own in claim["sides"].items())],
+        asked=digest(portable({"settings": settings, "sides": sides, "claim": claim}), weights={}, code=""),
+    )
+
+
+def tested(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[Result, Evidence]:
+    """All sides of a claim under the same people, prompts and noise, what its tests find, and the runs behind it."""
+    _, configs = configured(cfg, claim)
+    for config in configs.values():
+        check(config, needs_of(config, "ablate"))
+    trainings = {name: pretrainings(cfg, claim["sides"][name]) for name in configs}
+    configs = {name: with_promptnet(config, trainings[name]) for name, config in configs.items()}
+    studies = {name: Sides(config) for name, config in configs.items()}
+    first = next(iter(studies.values()))
+    first.check(*configs.values())
+    sides = {name: studies[name].method_side(studies[name].study(), "claim", c) for name, c in configs.items()}
+    anchors = first.anchors(first.study())
+    rows, between = ({name: rows for name, (_, rows) in runs.items()} for runs in (sides, anchors))
+    made, given = ({name: run for name, (run, _) in runs.items()} for runs in (sides, anchors))
+    every = [*made.values(), *given.values(), *(run for runs in trainings.values() for run in runs)]
+    result = replace(
+        untested(cfg, claim),
+        findings=[finding(rows, between, **test) for test in claim["tests"]],
+        seconds=round(sum({run.folder: run.summary()["wall_seconds"] for run in every}.values())),
+    )
+    marks = {"selecting": plain(first.cfg.judges.selecting), "towers": towers(first.cfg)}
+    return result, Evidence(made, given, claim.get("shown", list(made)), **marks)

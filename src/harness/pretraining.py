@@ -10,12 +10,12 @@ from omegaconf import DictConfig
 
 from src.data.latents import LatentCache, write_latents
 from src.files.folders import sizes_digest
-from src.harness import needs as preflight
 from src.harness.assembly import weights_of
 from src.harness.build import build, plain
 from src.harness.compose import compose
 from src.harness.deciding import TRAINING, code_of, deciding, portable
 from src.harness.device import check_dtype, described, device_of, handed_on, laid_out, memory_for
+from src.harness.preflight.training import check_training
 from src.learning.pretrain import encode_photos
 from src.learning.trainer import is_follower
 from src.learning.tuned import Tuned
@@ -36,7 +36,8 @@ ORDERS = ["+experiment=tiny_pretrain"]  # what regularisation continues
 
 def trained_promptnet(cfg: DictConfig) -> Run:
     """The finished run of this configuration: stored, continued, or made now."""
-    preflight.show(cfg)
+
+    check_training(cfg)
     computed = COMPUTED.get(cfg.trainer.precision, "float32")  # an unknown one is refused by the trainer
     check_dtype(device_of(cfg.trainer.accelerator), computed, "trainer.precision", instead="32-true")
     settings, key = portable(plain(cfg)), key_of(cfg)

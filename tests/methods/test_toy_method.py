@@ -7,7 +7,7 @@ import pytest
 
 import src.methods
 from src import ablate, personalise
-from src.runs.store import read_csv
+from src.files.sheets import read_sheet
 
 PHOTO = Path(src.__file__).parent / "tiny_world" / "examples" / "person-300000.png"
 QUICK = ["sampler.steps=2", "logger.mode=disabled"]
@@ -51,7 +51,7 @@ def test_ablate_and_personalise_learn_and_draw_with_a_method_of_ten_lines(toy, t
     status, printed, complaint = typed(ablate, "ablation=no_fusion", *small)
     assert status == 0, complaint
     assert "full 10, no_fusion 6" in printed
-    table = read_csv(tmp_path / re.search(r"table: (\S+)", printed)[1].replace("table.md", "table.csv"))
+    table = read_sheet(tmp_path / re.search(r"table: (\S+)", printed)[1].replace("table.md", "table.csv"))
     assert table
     (learned,) = (tmp_path / "runs" / "people").glob("*/*.safetensors")
     first = learned.stat().st_mtime_ns

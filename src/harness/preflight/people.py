@@ -7,15 +7,11 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
 from src.harness.build import plain
 from src.harness.device import GIB, begun, described, memory
-from src.harness.needs import Need, check, free_disk, needs_of, table
-from src.models.base import HALF, dtype_of
-from src.models.personal import attention_projections
-from src.models.promptnet import PromptNet
-from src.models.sources import shell
+from src.harness.preflight.needs import Need, check, needs_of, show
+from src.harness.preflight.sizes import Sizes, free_disk, sizes_of
 
 # memory of activations in units of the first feature map in float32, for half precision. Of a photo in a learning step,
 # without and with gradient checkpointing: what autograd keeps at Stable Diffusion 2's size, counted on the meta device
@@ -27,26 +23,17 @@ SPARE = 1.1  # of a device's memory something is lost between what is held
 SAVING: Mapping[str, Any] = {"offload": True, "method.finetune.gradient_checkpointing": True, "sampler.batch": 1}
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """Numbers of weights: of the frozen parts by name, of PromptNet and of the projections; bytes of one; a map's."""
+def _person(sizes: Sizes) -> int:
+    """Bytes of somebody's file."""
+    return (sizes.promptnet + sizes.projections) * sizes.weight
 
-    parts: Mapping[str, int]
-    promptnet: int
-    projections: int
-    weight: int
-    first_map: int
 
-    @property
-    def person(self) -> int:
-        """Bytes of somebody's file."""
-        return (self.promptnet + self.projections) * self.weight
-
-    def fixed(self, learns: bool, offload: bool) -> int:
-        """Bytes whatever the batch: weights; in learning float32 copies, autocast's, gradients and AdamW's moments."""
-        kept = [count for name, count in self.parts.items() if not (offload and name in ("vae", "image_encoder"))]
-        frozen = sum(kept) * self.weight + 4 * self.promptnet
-        return frozen + ((16 + self.weight % 4) * (self.promptnet + self.projections) if learns else self.person)
+def _fixed(sizes: Sizes, learns: bool, offload: bool) -> int:
+    """Bytes whatever the batch: weights; in learning float32 copies, autocast's, gradients and AdamW's moments."""
+    kept = [count for name, count in sizes.parts.items() if not (offload and name in ("vae", "image_encoder"))]
+    frozen = sum(kept) * sizes.weight + 4 * sizes.promptnet
+    own = (16 + sizes.weight % 4) * (sizes.promptnet + sizes.projections) if learns else _person(sizes)
+    return frozen + own
 
 
 @dataclass(frozen=True)
@@ -65,9 +52,9 @@ class Plan:
         half = 1 if sizes.weight == 2 else 2
         learning = self.batch * LEARNT[self.checkpointing] if self.learns else 0
         drawing = self.images * max(self.rows * DRAWN, DECODED)
-        peaks = [sizes.fixed(False, self.offload) + half * drawing * sizes.first_map]
+        peaks = [_fixed(sizes, False, self.offload) + half * drawing * sizes.first_map]
         if self.learns:
-            peaks.append(sizes.fixed(True, self.offload) + half * learning * sizes.first_map)
+            peaks.append(_fixed(sizes, True, self.offload) + half * learning * sizes.first_map)
         return max(peaks)
 
 
@@ -84,9 +71,7 @@ def ready(cfg: DictConfig, command: str, more: Sequence[Need] = ()) -> torch.dev
         check(cfg, needs_of(cfg, command))
         check(cfg, demands(cfg, device, enough=False))
         return device
-    needs = [*needs_of(cfg, command), *more, *demands(cfg, device)]
-    print(f"{cfg.world.notice}\n{table(needs)}", flush=True)
-    check(cfg, needs)
+    show(cfg, [*needs_of(cfg, command), *more, *demands(cfg, device)])
     return None
 
 
@@ -99,34 +84,6 @@ def demands(cfg: DictConfig, device: torch.device, enough: bool = True) -> list[
         found = [_memory(cfg, sizes, device), _disk(cfg, sizes)]
     found = [Need("device", described(device)), *found]
     return found if enough else [need for need in found if need.remedy]
-
-
-def sizes_of(cfg: DictConfig) -> Sizes | None:
-    """From the architecture alone; None where that is not here."""
-    parts = shell(plain(cfg.base))
-    if parts is None:
-        return None
-    unet: Any = parts["unet"]
-    widths = {f"{name}_width": int(_config(parts[part]).hidden_size) for name, part in
-              (("vision", "image_encoder"), ("text", "text_encoder"))}  # fmt: skip
-    with torch.device("meta"):
-        promptnet = PromptNet.from_unet(unet, **widths)
-    dtype = dtype_of(cfg.base.dtype)
-    return Sizes(
-        parts={name: _count(part) for name, part in parts.items()},
-        promptnet=_count(promptnet),
-        projections=_count(attention_projections(unet)),
-        weight=2 if dtype in HALF else 4,
-        first_map=4 * unet.config.block_out_channels[0] * unet.config.sample_size**2,
-    )
-
-
-def _config(net: Any) -> Any:
-    return net.config
-
-
-def _count(net: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in net.parameters())
 
 
 def _plan(cfg: DictConfig, **saving: Any) -> Plan:
@@ -147,7 +104,7 @@ def _plan(cfg: DictConfig, **saving: Any) -> Plan:
 
 def _memory(cfg: DictConfig, sizes: Sizes, device: torch.device) -> Need:
     plan, here = _plan(cfg), memory(device)
-    peak, fixed = plan.peak(sizes), sizes.fixed(plan.learns, plan.offload)
+    peak, fixed = plan.peak(sizes), _fixed(sizes, plan.learns, plan.offload)
     detail = f"about {peak / GIB:.1f} GiB at the peak; {here / GIB:.1f} here"
     if SPARE * peak <= here:
         return Need("memory", detail)
@@ -162,6 +119,6 @@ def _memory(cfg: DictConfig, sizes: Sizes, device: torch.device) -> Need:
 def _disk(cfg: DictConfig, sizes: Sizes) -> Need:
     learns = plain(cfg.method).get("finetune") is not None
     people = int(cfg.people) if isinstance(cfg.get("people"), int) else 1
-    wanted, free = (people * sizes.person if learns else 0), free_disk(Path(cfg.runs))
+    wanted, free = (people * _person(sizes) if learns else 0), free_disk(Path(cfg.runs))
     detail = f"{wanted / GIB:.1f} GiB for {people} learned people; {free / GIB:.1f} free in {Path(cfg.runs).absolute()}"
     return Need("disk", detail, "free some space, or set another runs=FOLDER" if free < wanted else "")

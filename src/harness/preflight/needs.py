@@ -1,0 +1,109 @@
+"""What must be there for a command: weights, detectors, masks, and what the world lists; found or missing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from src.harness.build import plain
+from src.models.sources import lacking
+
+MASKS = {
+    "detector": "download insightface's buffalo_l pack, or set world.augmentation.mask.detector=FILE",
+    "folder": "draw masks, white on the subject, as FOLDER/PERSON.png, and set world.augmentation.mask.folder=FOLDER",
+}
+
+
+@dataclass(frozen=True)
+class Need:
+    """One line of the table; `remedy` is empty where it is found."""
+
+    what: str
+    detail: str
+    remedy: str = ""
+
+
+def needs_of(cfg: DictConfig, command: str) -> list[Need]:
+    """The base's weights, and what the world lists for this command."""
+    found = [_weights(cfg), *_inpainting(cfg), *_masks(cfg)]
+    for need in plain(cfg.world.needs):
+        if command in need["commands"]:
+            here = Path(need["place"]).exists()
+            found.append(Need(need["what"], need["place"], "" if here else need["remedy"]))
+    return found
+
+
+def check(cfg: DictConfig, needs: Sequence[Need]) -> None:
+    """Raise FileNotFoundError, listing everything that is missing and its remedy, and the embedded alternative."""
+    missing = [need for need in needs if need.remedy]
+    if missing:
+        lines = "; ".join(f"{need.what} ({need.detail}): {need.remedy}" for need in missing)
+        raise FileNotFoundError(f"world {cfg.world.name} lacks {len(missing)}: {lines}; {cfg.world.alternative}")
+
+
+def show(cfg: DictConfig, needs: Sequence[Need]) -> None:
+    """Print the table of what a command needs, and `check`."""
+    print(f"{cfg.world.notice}\n{table(needs)}", flush=True)
+    check(cfg, needs)
+
+
+def table(needs: Sequence[Need]) -> str:
+    """One line for each, the remedy below what is missing."""
+    width = max(len(need.what) for need in needs)
+    lines = []
+    for need in needs:
+        lines.append(f"{'MISSING' if need.remedy else 'found':<8}{need.what:<{width + 2}}{need.detail}")
+        lines += [f"{'':<{width + 10}}-> {need.remedy}"] if need.remedy else []
+    return "\n".join(lines)
+
+
+def _weights(cfg: DictConfig) -> Need:
+    source = plain(cfg.base)
+    place = " + ".join(str(source[name]) for name in ("folder_or_hub_id", "image_encoder") if source.get(name))
+    faults = lacking(source)
+    if not faults:
+        return Need("base weights", place if "folder_or_hub_id" in source else "random, of the configured architecture")
+    listed = "; ".join(f"{part}: {fault}" for part, fault in faults.items())
+    return Need("base weights", listed, " and ".join(dict.fromkeys(_remedy(source, part) for part in faults)))
+
+
+def _inpainting(cfg: DictConfig) -> list[Need]:
+    """The weights that repaint photos, where augmentation is asked for and has weights of its own."""
+    places = [each.inpainter.folder_or_hub_id for each in _asked(cfg) if "folder_or_hub_id" in each.inpainter]
+    return [_inpainter(place) for place in places[:1]]
+
+
+def _masks(cfg: DictConfig) -> list[Need]:
+    """The detector or the drawn masks that augmentation looks for its subject with."""
+    found = []
+    for each in _asked(cfg)[:1]:
+        for name, remedy in MASKS.items():
+            place = each.mask.get(name)
+            if place is not None:
+                found.append(Need(f"the mask's {name}", str(place), "" if Path(place).exists() else remedy))
+    return found
+
+
+def _asked(cfg: DictConfig) -> list[DictConfig]:
+    """The augmentations of this command. ValueError for a setting that is none."""
+    asked = [OmegaConf.select(cfg, name) for name in ("augmentation", "ablation.change.augmentation")]
+    for each in asked:
+        if each is not None and not isinstance(each, DictConfig):
+            raise ValueError(f"augmentation ({each}) must be null or '${{world.augmentation}}'")
+    return [each for each in asked if each]
+
+
+def _inpainter(place: str) -> Need:
+    faults = {part: fault for part, fault in lacking({"folder_or_hub_id": place}).items() if part != "image_encoder"}
+    remedy = f"run `hf download {place}`, or set world.augmentation.inpainter.folder_or_hub_id=FOLDER"
+    return Need("inpainting weights", place, remedy if faults else "")
+
+
+def _remedy(source: dict[str, Any], part: str) -> str:
+    setting = "image_encoder" if part == "image_encoder" and source.get("image_encoder") else "folder_or_hub_id"
+    place = str(source[setting])
+    if place.count("/") == 1 and not Path(place).exists():
+        return f"run `hf download {place}`, or set base.{setting}=FOLDER"
+    return f"restore {place}, or set base.{setting}=FOLDER"
