@@ -6,11 +6,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from src.files.rows import judge_columns
 from src.harness.build import plain
 from src.harness.command import command
 from src.harness.deciding import PAGE, code_of
 from src.reports import comparison_tables
-from src.reports.comparison import KINDS, Estimate, estimate, score_columns, with_overall
+from src.reports.comparison_tables import score_columns, with_overall
 from src.reports.formats import markdown_text, to_csv, to_markdown, to_text
 from src.reports.latex import to_latex
 from src.reports.page import assets, comparison_page
@@ -19,7 +20,8 @@ from src.runs.digests import digest
 from src.runs.remote import local_folder
 from src.runs.run import open_run
 from src.runs.store import write_atomic
-from src.statistics import tables
+from src.statistics.interval import Interval, interval
+from src.statistics.scale import FLOORS
 from src.statistics.table import Table
 
 DIFFERENCES = "Differences to"
@@ -59,7 +61,7 @@ def outputs(sides: Sequence[Side], reference: Side, settings: Mapping[str, Any])
     scored, labels, notes = with_overall(sides)
     reference = next(side for side in scored if side.name == reference.name)
     columns = [*labels, *score_columns(scored)]
-    estimates: dict[str, dict[str, Estimate]] = {s.name: {c: estimate(s.rows, c) for c in columns} for s in scored}
+    estimates: dict[str, dict[str, Interval]] = {s.name: {c: interval(s.rows, c) for c in columns} for s in scored}
     found = tables_of(scored, reference, columns, labels, settings["published"] or {})
     notes = [*notes, *gaps(sides)]
     page = comparison_page(scored, estimates, found, labels=labels, notes=notes, pixels=settings["pixels"])
@@ -77,8 +79,8 @@ def tables_of(
 ) -> dict[str, Table]:
     """Heading -> table; the first is the overview, then come the paper's, then the differences."""
     found = {"Overview": comparison_tables.overview(sides, labels)}
-    for kind in KINDS:
-        judges = [judge for judge in tables.judges_of([dict.fromkeys(columns)]) if judge.startswith(f"{kind}/")]
+    for kind in FLOORS:
+        judges = judge_columns([dict.fromkeys(columns)], kind)
         if judges:
             found[f"{kind.capitalize()} similarity"] = comparison_tables.paper_layout(sides, kind, judges, published)
     differences = comparison_tables.differences(sides, reference, columns)

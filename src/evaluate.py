@@ -20,8 +20,8 @@ from src.runs.listing import check_listing
 from src.runs.pairing import other_people
 from src.runs.run import Run, open_run
 from src.runs.store import LINKS, read_scores, write_atomic, write_csv
-from src.statistics.differences import column_means
-from src.statistics.scores import score_table
+from src.statistics.means import column_means
+from src.statistics.score_table import score_table
 from src.statistics.table import Table
 
 Rows = list[dict[str, Any]]

@@ -10,14 +10,13 @@ from typing import Any
 from src.runs import listing, store
 from src.runs.digests import file_digest
 from src.runs.pairing import names_by_photo
-from src.statistics.differences import number
-from src.statistics.tables import ANCHORS
+from src.statistics.means import number
+from src.statistics.scale import ANCHORS
 
 Rows = list[dict[str, Any]]
 Cell = tuple[str, str, str]  # person, prompt, seed
 CELL = ("person", "prompt", "seed")
 READ = ("scores.csv", "summary.json", "config.json", "sittings.jsonl")
-FLOORS = ("copy", "other", "generic")
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Side:
     @property
     def role(self) -> str:
         """Method, floor or ceiling."""
-        return "method" if self.kind not in ANCHORS else "floor" if self.kind in FLOORS else "ceiling"
+        return ANCHORS.get(self.kind, "method")
 
     def cells(self) -> dict[Cell, dict[str, Any]]:
         """The rows by person, prompt and seed."""
@@ -80,7 +79,7 @@ def read_sides(folders: Sequence[Path], names: Sequence[str] | None = None) -> l
         raise ValueError(f"these runs cannot be compared: {'; '.join(problems)}")
     found = [_read(folder) for folder in every]
     found = [side for side in found if side.kind not in ANCHORS] + sorted(
-        (side for side in found if side.kind in ANCHORS), key=lambda side: ANCHORS.index(side.kind)
+        (side for side in found if side.kind in ANCHORS), key=lambda side: list(ANCHORS).index(side.kind)
     )
     _check_anchors(found)
     return _named(_by_photo(found), names)

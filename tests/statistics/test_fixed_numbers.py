@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.reports import comparison, comparison_tables
+from src.reports import comparison_tables
 from src.runs.compared import Side
-from src.statistics.differences import cluster_bootstrap, column_means, paired_difference
-from src.statistics.findings import finding
+from src.statistics.ablation_table import ablation_table
+from src.statistics.finding import finding
+from src.statistics.interval import cluster_bootstrap, interval, paired_difference, prompt_means
 from src.statistics.levels import level
-from src.statistics.scores import score_table
+from src.statistics.means import column_means
+from src.statistics.score_table import score_table
 from src.statistics.selection import selection_score
-from src.statistics.tables import comparison_table, judges_of
 
 STORED = Path(__file__).with_name("fixed_numbers.json")
 LEVELS = {  # text/a, text/b, identity/c of each side
@@ -62,10 +63,10 @@ def said(people: int) -> dict:
     anchors = {name: rows for name, rows in sides.items() if name not in ("full", "ablation", "same")}
     test = {"better": "full", "worse": "ablation"}
     compared = [Side(name, name, Path(), rows, {"unet_evaluations": 9}, {}) for name, rows in sides.items()]
-    overall, labels, _ = comparison.with_overall(compared)
-    plain, plain_labels, _ = comparison.with_overall(compared[:2])
+    overall, labels, _ = comparison_tables.with_overall(compared)
+    plain, plain_labels, _ = comparison_tables.with_overall(compared[:2])
     found = {
-        "ablation": columns(comparison_table(full, ablation, anchors, judges_of(full), selecting=["text/a"])),
+        "ablation": columns(ablation_table(full, ablation, anchors, selecting=["text/a"])),
         "score": columns(score_table(full, anchors)),
         "score same": columns(score_table(full, {name: sides[name] for name in ("other", "same")})),
         "level": level(full, anchors),
@@ -79,7 +80,7 @@ def said(people: int) -> dict:
         "differences": columns(comparison_tables.differences(overall, overall[0], ["text", "identity", "text/b"])),
         "estimates": columns(comparison_tables.estimates_table(estimates(overall, ["text", "identity", "text/a"]))),
         "papers": columns(comparison_tables.paper_layout(compared, "text", ["text/a", "text/b"], {})),
-        "prompts": comparison.prompt_estimates(full, "identity/c"),
+        "prompts": prompt_means(full, "identity/c"),
         "means": column_means(full),
         "bootstrap": cluster_bootstrap([row["text/a"] for row in full], *([row[name] for row in full]
                                        for name in ("person", "prompt")), seed=3),
@@ -89,7 +90,7 @@ def said(people: int) -> dict:
 
 
 def estimates(sides, names) -> dict:
-    return {side.name: {name: comparison.estimate(side.rows, name) for name in names} for side in sides}
+    return {side.name: {name: interval(side.rows, name) for name in names} for side in sides}
 
 
 def summed(value, place: int = 1) -> float:
