@@ -20,7 +20,7 @@ from src.reports.claim_pages import Evidence, write_pages
 from src.reports.claims import STALE, Result, has_turned, is_stale, read_result, verdict_table
 from src.runs import provenance
 from src.runs.digests import digest
-from src.statistics.findings import finding
+from src.statistics.finding import finding
 
 
 @command("claims", keeps=DRAWN)

@@ -26,7 +26,7 @@ PERSON = (  # what is learned of somebody
 IMAGE = (*PERSON, "sampling.py", "methods", "models/personal.py", "models/recording.py", "harness/study.py")
 SCORE = ("metrics", "files/pictures.py", "files/folders.py", "files/sheets.py")
 SIDE = (*IMAGE, *SCORE)  # a run of images and their scores
-STATISTIC = ("statistics",)
+STATISTIC = ("statistics", "files/rows.py")
 CLAIM = (*SIDE, *TRAINING, *STATISTIC, "harness/claim.py")
 PAGE = ("reports", "runs", "human", *STATISTIC, "files/html.py", "files/pictures.py")
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from src.runs.digests import digest
 from src.runs.run import Run, open_run
 from src.runs.store import to_picture, write_csv
-from src.statistics.differences import column_means
+from src.statistics.means import column_means
 
 # (a prompt, or one for each seed; seeds) -> images [N, 3, H, W] in [-1, 1]
 Generate = Callable[[str | Sequence[str], Sequence[int]], Tensor]

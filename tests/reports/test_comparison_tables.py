@@ -1,18 +1,16 @@
 """Several runs side by side: what is read, what is refused, and what the numbers mean."""
 
-import math
 import shutil
 
-import numpy as np
 import pytest
 
 from src.files.sheets import read_sheet
-from src.reports import comparison, comparison_tables
+from src.reports import comparison_tables
 from src.reports.formats import plain_rows, to_markdown
 from src.reports.latex import escaped, to_latex
 from src.runs.sides import gaps, read_sides
 from src.runs.store import write_csv, write_json
-from src.statistics.differences import person_means, t_interval
+from src.statistics.interval import common_difference, interval
 from src.statistics.table import Table
 
 METHODS = ("full", "no_fusion", "no_refinement")
@@ -80,13 +78,13 @@ def test_an_image_that_one_run_lacks_is_named(made, tmp_path):
     found = read_sides([made["full"], tmp_path / "no_fusion" / "short"])
     wanted = f"no_fusion lacks 1 of {len(rows)} images: {rows[0]['person']} / {rows[0]['prompt']} / {rows[0]['seed']}"
     assert gaps(found) == [wanted]
-    difference = comparison.difference(found[1], found[0], "text/a")
+    difference = common_difference(found[1].rows, found[0].rows, "text/a")
     assert difference.pairs == len(rows) - 1
 
 
 def test_floor_and_ceiling_are_nought_and_one(sides):
-    scored, labels, notes = comparison.with_overall(sides)
-    means = {side.name: {kind: comparison.estimate(side.rows, kind).mean for kind in labels} for side in scored}
+    scored, labels, notes = comparison_tables.with_overall(sides)
+    means = {side.name: {kind: interval(side.rows, kind).mean for kind in labels} for side in scored}
     assert not notes
     assert means["copy"]["text"] == pytest.approx(0, abs=1e-9)
     assert means["other"]["identity"] == pytest.approx(0, abs=1e-9)
@@ -95,48 +93,18 @@ def test_floor_and_ceiling_are_nought_and_one(sides):
 
 
 def test_without_anchors_the_mean_is_plain_and_says_so(made):
-    scored, labels, notes = comparison.with_overall(read_sides([made["full"], made["no_fusion"]]))
+    scored, labels, notes = comparison_tables.with_overall(read_sides([made["full"], made["no_fusion"]]))
     row = scored[0].rows[0]
     assert row["text"] == pytest.approx((float(row["text/a"]) + float(row["text/b"])) / 2)
     assert "normalised" not in labels["text"]
     assert any("it needs copy and oracle_vae among the runs" in note for note in notes)
 
 
-def test_an_estimate_is_the_mean_of_person_means_with_blanks_left_out():
-    rows = [{"person": p, "prompt": q, "seed": 0, "text/a": p + q} for p in (1, 2, 6) for q in (0, 1)]
-    rows.append({"person": 6, "prompt": 2, "seed": 0, "text/a": ""})
-    found = comparison.estimate(rows, "text/a")
-    assert found.mean == pytest.approx(3.5)
-    assert (found.low, found.high) == pytest.approx(t_interval(list(person_means(rows, "text/a").values())))
-    assert found.people == 3
-    assert math.isnan(comparison.estimate(rows, "text/b").mean)
-
-
-def test_no_point_of_the_front_is_beaten_and_every_other_is():
-    rng = np.random.default_rng(0)
-    points = {str(k): tuple(rng.normal(size=2).round(1)) for k in range(60)}
-    best = comparison.front({**points, "blank": (math.nan, 9.0)})
-
-    def beaten(name):
-        x, y = points[name]
-        return any(a >= x and b >= y and (a, b) != (x, y) for a, b in points.values())
-
-    assert set(best) == {name for name in points if not beaten(name)}
-    assert [points[name][0] for name in best] == sorted(points[name][0] for name in best)
-
-
-def test_a_prompts_means_are_those_of_its_rows(sides):
-    rows = sides[0].rows
-    for prompt, (mean, low, high) in comparison.prompt_estimates(rows, "identity/c").items():
-        own = list(person_means([row for row in rows if row["prompt"] == prompt], "identity/c").values())
-        assert (mean, low, high) == pytest.approx((np.mean(own), *t_interval(own)))
-
-
 def test_the_papers_layout_has_a_line_for_each_method_and_blanks_for_what_nobody_printed(sides):
     published = {"printed": {"text/A": 0.5, "identity/zzz": 0.1}, "elsewhere": {"identity/zzz": 0.1}}
     table = comparison_tables.paper_layout(sides, "text", ["text/a", "text/b"], published)
     assert [row["method"] for row in table.rows] == [*(side.name for side in sides), "printed"]
-    assert table.rows[0]["a"] == comparison.estimate(sides[0].rows, "text/a").mean
+    assert table.rows[0]["a"] == interval(sides[0].rows, "text/a").mean
     assert table.rows[-1] == {"method": "printed", "a": 0.5, "b": None, "people": None, "prompts": None, "seeds": None}
 
 
@@ -155,7 +123,7 @@ def test_latex_is_balanced_escaped_and_bold_where_a_method_is_best():
 
 
 def test_a_table_for_a_page_says_what_markdown_says(sides):
-    table = comparison_tables.differences(comparison.with_overall(sides)[0], sides[0], ["text/a", "face_found"])
+    table = comparison_tables.differences(comparison_tables.with_overall(sides)[0], sides[0], ["text/a", "face_found"])
     plain = plain_rows(table)
     lines = [line for line in to_markdown(table).splitlines() if line.startswith("|")][2:]
     assert [[text for text, _ in row] for row in plain["rows"]] == [line.strip("| ").split(" | ") for line in lines]
