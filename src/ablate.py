@@ -16,7 +16,7 @@ from src.reports.grids import side_grid
 from src.runs.digests import digest
 from src.runs.run import open_run
 from src.runs.store import save_png
-from src.statistics import tables
+from src.statistics.ablation_table import ablation_table
 
 
 @command("ablate", keeps=DRAWN)
@@ -37,11 +37,10 @@ def main(cfg: DictConfig) -> None:
     full_run, full = sides.method_side(study, "full", cfg)
     other_run, other = sides.method_side(study, cfg.ablation.name, ablated, fresh_noise=cfg.ablation.fresh_noise)
     anchors = sides.anchors(study)
-    table = tables.comparison_table(
+    table = ablation_table(
         full,
         other,
         {name: rows for name, (_, rows) in anchors.items()},
-        tables.judges_of(full),
         selecting=plain(cfg.judges.selecting),
         towers=towers(cfg),
     )

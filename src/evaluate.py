@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.files.rows import CELL, Rows
+from src.files.rows import Rows
 from src.harness.build import count, plain
 from src.harness.command import command
 from src.harness.deciding import SCORE, STATISTIC, code_of
@@ -21,9 +21,9 @@ from src.runs.listing import check_listing
 from src.runs.people import other_people
 from src.runs.run import Run, open_run
 from src.runs.store import read_scores, write_csv
-from src.statistics.differences import column_means
-from src.statistics.scores import score_table
-from src.statistics.table import Table
+from src.statistics.means import column_means
+from src.statistics.score_table import score_table
+from src.statistics.table import Table, sizes
 
 
 @command("evaluate", keeps="what judges have seen is kept in {runs}")
@@ -87,9 +87,8 @@ def write(run: Run, rows: Rows, judged: Evaluation, tables: dict[str, Table]) ->
     write_csv(run.path("anchors.csv"), anchors)
     for name, table in tables.items():
         write_table(run.folder, name, table)
-    sizes = dict(zip(("people", "prompts", "seeds"), (len({str(row[n]) for row in rows}) for n in CELL), strict=True))
     sets = {f"{row['measure']}/{row['features']}": row["value"] for row in judged.sets}
-    run.finish({"images": len(rows), **column_means(rows), **sets, **sizes})
+    run.finish({"images": len(rows), **column_means(rows), **sets, **sizes(rows)})
 
 
 if __name__ == "__main__":

@@ -11,8 +11,10 @@ import pytest
 from src import compare, human_eval
 from src.files.sheets import read_sheet
 from src.human.ratings import check_ratings, read_ratings
-from src.reports.comparison import estimate, front, with_overall
+from src.reports.comparison_tables import with_overall
 from src.runs.sides import read_sides
+from src.statistics.front import front
+from src.statistics.interval import interval
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install selenium")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -115,7 +117,7 @@ def test_a_heading_sorts_the_table_and_a_word_filters_it(at_desk, made):
 
 def test_the_scatter_shows_every_run_with_its_intervals_and_the_front(at_desk, made):
     sides = with_overall(read_sides(list(made.values())))[0]
-    methods = {s.name: (estimate(s.rows, "text").mean, estimate(s.rows, "identity").mean) for s in sides[:3]}
+    methods = {s.name: (interval(s.rows, "text").mean, interval(s.rows, "identity").mean) for s in sides[:3]}
     assert len(texts(at_desk, "#scatter g.point")) == len(made)
     assert len(texts(at_desk, "#scatter line.whisker")) == 2 * len(made)
     line = at_desk.find_element("css selector", "#scatter polyline.front").get_attribute("points").split()

@@ -20,7 +20,7 @@ from src.reports.claims import Result
 from src.runs import provenance
 from src.runs.digests import digest
 from src.runs.run import Run
-from src.statistics.findings import finding
+from src.statistics.finding import finding
 
 PENALTY = "learning.penalty="  # a side's override that speaks of pre-training
 

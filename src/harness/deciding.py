@@ -30,7 +30,7 @@ DRAWING = ("sampling.py", "methods/drawing.py", "models/personal.py", "models/re
 IMAGE = (*PERSON, *DRAWING, "harness/study.py")  # beside its method
 SCORE = ("metrics", *(f"files/{name}.py" for name in ("pictures", "folders", "sheets", "rows")))
 SIDE = (*IMAGE, *SCORE)  # a run of images and their scores, beside its method
-STATISTIC = ("statistics",)
+STATISTIC = ("statistics", "files/rows.py")
 CLAIM = (*SIDE, *TRAINING, *STATISTIC, "harness/claim.py")  # beside the methods of its sides
 PAGE = ("reports", "runs", "human", *STATISTIC, "files/html.py", "files/pictures.py")
 

@@ -14,7 +14,7 @@ from src.methods.method import Generate
 from src.runs.digests import digest
 from src.runs.run import Run, open_run
 from src.runs.store import to_picture, write_csv
-from src.statistics.differences import column_means
+from src.statistics.means import column_means
 
 
 def noise_seed(person: int | str, prompt: str, seed: int) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.human.ratings import Vote
-from src.statistics.differences import cluster_bootstrap
+from src.statistics.interval import cluster_bootstrap
 
 PRIOR = 0.01  # lsr's regularisation: a run that always wins has a finite strength
 DRAWS = 500  # of people, for the intervals of strengths

@@ -7,7 +7,7 @@ from typing import Any
 
 from src.human.preferences import strength_intervals, strengths, win_rate
 from src.human.ratings import Rating, Vote, checked, votes_of, without_repeats
-from src.statistics.table import Table
+from src.statistics.table import Table, blanked
 
 COUNTED = {"person": "people", "prompt": "prompts", "rater": "raters"}
 
@@ -47,10 +47,10 @@ def preference_table(votes: Sequence[Vote]) -> Table:
     for (question, first, second), group in groups.items():
         rate = win_rate(group)
         row: dict[str, Any] = {"question": question, "run": first, "against": second}
-        row |= {"wins": rate.wins, "ties": rate.ties, "losses": rate.losses, "win rate": _blank(rate.rate)}
-        row |= {"95 % (Wilson)": _ends(rate.low, rate.high), "preference": _blank(rate.preference)}
-        row |= {"95 % (bootstrap)": _ends(rate.boot_low, rate.boot_high), "alpha": _blank(rate.alpha)}
-        rows.append({**row, "items": len({vote.item for vote in group}), **_sizes(group)})
+        row |= {"wins": rate.wins, "ties": rate.ties, "losses": rate.losses, "win rate": rate.rate}
+        row |= {"95 % (Wilson)": _ends(rate.low, rate.high), "preference": rate.preference}
+        row |= {"95 % (bootstrap)": _ends(rate.boot_low, rate.boot_high), "alpha": rate.alpha}
+        rows.append({**blanked(row), "items": len({vote.item for vote in group}), **_sizes(group)})
     notes = [
         "win rate: wins among decided votes, Wilson's interval, as if votes were independent",
         "preference: mean vote, a tie is half; cluster bootstrap over people and prompts",
@@ -104,7 +104,3 @@ def _sizes(votes: Sequence[Vote]) -> dict[str, int]:
 
 def _ends(low: float, high: float) -> str | None:
     return None if math.isnan(low) else f"{low:.3f} {high:.3f}"
-
-
-def _blank(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -12,10 +12,11 @@ from src.reports.formats import to_csv, to_markdown
 from src.reports.grids import side_grid
 from src.runs.run import Run
 from src.runs.store import save_png
-from src.statistics.findings import Finding
+from src.statistics.ablation_table import ablation_table
+from src.statistics.finding import Finding
 from src.statistics.levels import level
+from src.statistics.scale import ANCHORS, CEILING
 from src.statistics.table import Table
-from src.statistics.tables import ANCHORS, CEILING, comparison_table, judges_of
 
 PEOPLE = 4  # in the picture, first by index
 
@@ -24,7 +25,7 @@ PEOPLE = 4  # in the picture, first by index
 class Evidence:
     """The runs behind a claim: `sides` and `anchors` by name; `shown`: the sides in the picture, in order.
 
-    selecting, towers: the judges to be marked, as `tables.comparison_table` says.
+    selecting, towers: the judges to be marked, as `ablation_table` says.
     """
 
     sides: Mapping[str, Run]
@@ -48,9 +49,7 @@ def judge_pages(result: Result, evidence: Evidence) -> str:
     pages = []
     for better, worse in dict.fromkeys((finding.better, finding.worse) for finding in result.findings):
         full, other = evidence.sides[better].scores(), evidence.sides[worse].scores()
-        table = comparison_table(
-            full, other, anchors, judges_of(full), selecting=evidence.selecting, towers=evidence.towers
-        )
+        table = ablation_table(full, other, anchors, selecting=evidence.selecting, towers=evidence.towers)
         pages.append(f'## {better} ("full") and {worse} ("ablation")\n\n{to_markdown(table)}')
     return "\n".join(pages)
 

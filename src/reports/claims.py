@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from src.runs.store import read_json, write_json
-from src.statistics.differences import Difference
-from src.statistics.findings import NOT_SUPPORTED, SUPPORTED, Finding, together
+from src.statistics.finding import Finding
+from src.statistics.interval import Interval
 from src.statistics.table import Table
+from src.statistics.verdict import NOT_SUPPORTED, SUPPORTED, together
 
 NOT_TESTED = "not tested yet"
 STALE = "stale (other code, weights or settings): run it again"
@@ -35,7 +36,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        return together(self.findings) if self.findings else self.untested
+        return together([finding.verdict for finding in self.findings]) if self.findings else self.untested
 
 
 def write_result(path: Path, result: Result) -> None:
@@ -50,7 +51,7 @@ def read_result(path: Path) -> Result | None:
     remedy = "restore it, or delete it and set record=true"
     stored = read_json(path, remedy)
     try:
-        findings = [Finding(**{**f, "difference": Difference(**f["difference"])}) for f in stored.pop("findings")]
+        findings = [Finding(**{**f, "difference": Interval(**f["difference"])}) for f in stored.pop("findings")]
         return Result(**{name: value for name, value in stored.items() if name != "verdict"}, findings=findings)
     except (KeyError, TypeError, AttributeError) as error:  # names that are missing or foreign, or no names at all
         raise ValueError(f"{path} is damaged, it holds no result of a claim ({error}): {remedy}") from error

@@ -5,11 +5,13 @@ from typing import Any
 
 from src.files.rows import judge_columns
 from src.reports import comparison_tables
-from src.reports.comparison import KINDS, Estimate, estimate, score_columns, with_overall
 from src.reports.comparison_page import comparison_page
+from src.reports.comparison_tables import score_columns, with_overall
 from src.reports.formats import sections, to_csv, to_text
 from src.reports.latex import to_latex
 from src.runs.sides import Side, gaps
+from src.statistics.interval import Interval, interval
+from src.statistics.scale import FLOORS
 from src.statistics.table import Table
 
 DIFFERENCES = "Differences to"
@@ -22,7 +24,7 @@ def comparison_files(
     `comparison_page` say."""
     scored, labels, notes = with_overall(sides)
     columns = [*labels, *score_columns(scored)]
-    estimates: dict[str, dict[str, Estimate]] = {s.name: {c: estimate(s.rows, c) for c in columns} for s in scored}
+    estimates: dict[str, dict[str, Interval]] = {s.name: {c: interval(s.rows, c) for c in columns} for s in scored}
     overview = comparison_tables.overview(scored, labels)
     tables = {"Overview": overview, **_paper_tables(scored, columns, published)}
     base = next(side for side in scored if side.name == reference.name)
@@ -40,7 +42,7 @@ def comparison_files(
 
 def _paper_tables(sides: Sequence[Side], columns: Sequence[str], published: Mapping[str, Any]) -> dict[str, Table]:
     """Heading -> table in the paper's layout, of each kind that has a judge."""
-    judges = {kind: judge_columns([dict.fromkeys(columns)], kind) for kind in KINDS}
+    judges = {kind: judge_columns([dict.fromkeys(columns)], kind) for kind in FLOORS}
     return {
         f"{kind.capitalize()} similarity": comparison_tables.paper_layout(sides, kind, names, published)
         for kind, names in judges.items()

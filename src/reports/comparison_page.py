@@ -9,11 +9,13 @@ from typing import Any
 from src.files import html
 from src.files.pictures import decode_picture
 from src.files.rows import CELL, Row
-from src.reports.comparison import KINDS, Estimate, common_front, prompt_estimates
 from src.reports.formats import plain_rows
 from src.runs.digests import file_digest
 from src.runs.sides import Side, cell_of
-from src.statistics.differences import number
+from src.statistics.front import common_front
+from src.statistics.interval import Interval, prompt_means
+from src.statistics.means import number
+from src.statistics.scale import FLOORS
 from src.statistics.table import Table
 
 ASSETS = Path(__file__).parent / "assets"
@@ -22,7 +24,7 @@ Point = tuple[float | None, ...]
 
 def comparison_page(
     sides: Sequence[Side],
-    estimates: Mapping[str, Mapping[str, Estimate]],
+    estimates: Mapping[str, Mapping[str, Interval]],
     tables: Mapping[str, Table],
     *,
     labels: Mapping[str, str],
@@ -82,7 +84,7 @@ def _kind(column: str) -> str:
     return column.partition("/")[0]
 
 
-def _five(estimate: Estimate) -> Point:
+def _five(estimate: Interval) -> Point:
     return _known(estimate.mean, estimate.low, estimate.high, estimate.boot_low, estimate.boot_high)
 
 
@@ -93,14 +95,15 @@ def _known(*values: float) -> Point:
 
 def _fronts(sides: Sequence[Side], columns: Sequence[str]) -> dict[str, dict[str, list[str]]]:
     """text column -> identity column -> the methods on the Pareto front."""
-    text, identity = ([name for name in columns if _kind(name) == kind] for kind in KINDS)
-    return {x: {y: common_front(sides, x, y)[0] for y in identity} for x in text}
+    text, identity = ([name for name in columns if _kind(name) == kind] for kind in FLOORS)
+    methods = {side.name: side.rows for side in sides if side.role == "method"}
+    return {x: {y: common_front(methods, x, y)[0] for y in identity} for x in text}
 
 
 def _prompts(sides: Sequence[Side], columns: Sequence[str]) -> list[dict[str, Any]]:
     """Each prompt with its family and, for each run and column, mean and t-interval."""
     families = {str(row["prompt"]): str(row.get("family", "")) for side in sides for row in side.rows}
-    means = {side.name: {column: prompt_estimates(side.rows, column) for column in columns} for side in sides}
+    means = {side.name: {column: prompt_means(side.rows, column) for column in columns} for side in sides}
     return [
         {
             "prompt": prompt,

@@ -1,20 +1,60 @@
-"""The tables of a comparison of several runs, one of them in the layout of the paper's."""
+"""The tables of several runs side by side, one of them in the layout of the paper's."""
 
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from src.files.rows import CELL
-from src.reports.comparison import FACES, KINDS, Estimate, common_front, difference, estimate
+from src.files.rows import Rows, judge_columns
 from src.runs.sides import Side
-from src.statistics.differences import over_how_many
-from src.statistics.selection import harmonic_mean
-from src.statistics.table import Table
-from src.statistics.tables import Row
-from src.statistics.verdicts import ENOUGH
+from src.statistics.front import common_front
+from src.statistics.interval import Interval, common_difference, interval
+from src.statistics.means import over_how_many
+from src.statistics.scale import FLOORS, PLAIN, harmonic_mean, lacking, normalised, scales
+from src.statistics.table import INTERVALS, Table, blanked, sizes
+from src.statistics.verdict import few_people
 
-INTERVALS = "95 %: t-interval on person means, then the cluster bootstrap over people and prompts"
+FACES = "face_found"
+ENDS = ("low", "high", "boot_low", "boot_high")
+BOTH_INTERVALS = f"{INTERVALS} over people and prompts"
+
+
+def score_columns(sides: Sequence[Side]) -> list[str]:
+    """The columns of judges ("text/...", "identity/...", then others with a "/") and the rate of faces found."""
+    names = dict.fromkeys(name for side in sides for name in side.rows[0])
+    known = [name for kind in FLOORS for name in judge_columns([names], kind)]
+    others = [name for name in names if "/" in name and name not in known]
+    return [*known, *others, *([FACES] if FACES in names else [])]
+
+
+def with_overall(sides: Sequence[Side]) -> tuple[list[Side], dict[str, str], list[str]]:
+    """The runs with a column "text" and a column "identity", the mean over judges; what they are; and notes.
+
+    They are normalised between floor and ceiling (METHOD.md section 6) where both are among the runs, else the mean
+    of plain scores. A blank score of any judge makes the row's mean blank. Kinds without a judge have no column.
+    """
+    labels, notes = {}, []
+    anchors = {side.kind: side.rows for side in sides if side.role != "method"}
+    for kind in FLOORS:
+        judges = [name for name in score_columns(sides) if name.startswith(f"{kind}/")]
+        if not judges:
+            notes.append(f"no judge of {kind} is common to the runs")
+            continue
+        lost = [f"{side.name} has no {judge}" for side in sides for judge in judges if judge not in side.rows[0]]
+        reason = lacking(anchors, kind, judges) or "; ".join(lost)
+        labels[kind] = f"{kind}: mean of {', '.join(judges)}"
+        labels[kind] += "" if reason else ", normalised between floor and ceiling"
+        notes += [f"{kind}: plain mean of {len(judges)} judges, not normalised: {reason}"] if reason else []
+        measures = dict.fromkeys(judges, PLAIN) if reason else scales(anchors, kind, judges)
+        sides = [replace(side, rows=_placed(side.rows, measures, kind)) for side in sides]
+    return list(sides), labels, notes
+
+
+def _placed(rows: Rows, measures: Mapping[str, Any], kind: str) -> Rows:
+    """The rows with the mean over judges as the column of their kind; blank in a run that lacks one of the judges."""
+    seen = all(judge in rows[0] for judge in measures)
+    return normalised(rows, measures, kind) if seen else [{**row, kind: math.nan} for row in rows]
 
 
 def overview(sides: Sequence[Side], labels: Mapping[str, str]) -> Table:
@@ -22,27 +62,27 @@ def overview(sides: Sequence[Side], labels: Mapping[str, str]) -> Table:
 
     labels: what the columns "text" and "identity" hold, as `with_overall` says.
     """
-    both = set(labels) == set(KINDS)
-    best, over = common_front(sides, *KINDS) if both else ([], "")
+    both = set(labels) == set(FLOORS)
+    methods = {side.name: side.rows for side in sides if side.role == "method"}
+    best, over = common_front(methods, *FLOORS) if both else ([], "")
     rows = []
     for side in sides:
-        found = {kind: estimate(side.rows, kind) for kind in labels}
+        found = {kind: interval(side.rows, kind) for kind in labels}
         row: dict[str, Any] = {"run": side.name, "role": side.role}
-        row |= {kind: _blank(own.mean) for kind, own in found.items()}
+        row |= {kind: own.mean for kind, own in found.items()}
         if both:
-            means = [found[kind].mean for kind in KINDS]
-            row["harmonic mean"] = None if any(map(math.isnan, means)) else harmonic_mean(*means)
+            row["harmonic mean"] = harmonic_mean(*(own.mean for own in found.values()))
             row["front"] = ("yes" if side.name in best else "no") if side.role == "method" else None
         if any(FACES in other.rows[0] for other in sides):
-            row["face found"] = _blank(estimate(side.rows, FACES).mean)
+            row["face found"] = interval(side.rows, FACES).mean
         row["U-Net evaluations"] = side.summary.get("unet_evaluations")
         for kind, own in found.items():
-            row[f"{kind} 95 % (t)"] = _ends(own.low, own.high)
-            row[f"{kind} 95 % (boot)"] = _ends(own.boot_low, own.boot_high)
-        rows.append({**row, **sizes(side.rows)})
+            row[f"{kind} 95 % (t)"] = (own.low, own.high)
+            row[f"{kind} 95 % (boot)"] = (own.boot_low, own.boot_high)
+        rows.append(blanked({**row, **sizes(side.rows)}))
     missing = [over] if over else []
     missing += [note for side in sides for kind in labels for note in _partial(side, kind)]
-    return Table(rows, [*labels.values(), INTERVALS, *missing, *few(sides)])
+    return Table(rows, [*labels.values(), BOTH_INTERVALS, *missing, *few(sides)])
 
 
 def _partial(side: Side, column: str) -> list[str]:
@@ -60,8 +100,8 @@ def paper_layout(sides: Sequence[Side], kind: str, judges: Sequence[str], publis
     heads = {judge: judge.partition("/")[2] for judge in judges}
     rows: list[dict[str, Any]] = []
     for side in sides:
-        means = {head: _blank(estimate(side.rows, judge).mean) for judge, head in heads.items()}
-        rows.append({"method": side.name, **means, **sizes(side.rows)})
+        means = {head: interval(side.rows, judge).mean for judge, head in heads.items()}
+        rows.append(blanked({"method": side.name, **means, **sizes(side.rows)}))
     for name, scores in published.items():
         own = {_plain(judge): value for judge, value in scores.items()}
         printed = {head: own.get(_plain(judge)) for judge, head in heads.items()}
@@ -79,51 +119,34 @@ def _plain(judge: str) -> str:
 def differences(sides: Sequence[Side], reference: Side, columns: Sequence[str]) -> Table:
     """Every other method minus the reference, paired by person, prompt and seed, judge by judge."""
     rows, notes = [], {f"differences are run - {reference.name}, paired over the images that both have": None}
-    notes[INTERVALS] = None
+    notes[BOTH_INTERVALS] = None
     for side in sides:
         if side.role != "method" or side.name == reference.name:
             continue
         for column in columns:
-            found = difference(side, reference, column)
+            found = common_difference(side.rows, reference.rows, column)
             if found is None:
                 notes[f"{side.name} and {reference.name} have no {column} in common"] = None
                 continue
             if found.left_out:
                 total = found.pairs + found.left_out
                 notes[f"{side.name}, {column}: {found.left_out} of {total} pairs have no score, left out"] = None
-            values = {name: _blank(getattr(found, name)) for name in ("low", "high", "boot_low", "boot_high")}
-            counts = {name: getattr(found, name) for name in ("people", "prompts", "seeds", "pairs")}
-            rows.append({"run": side.name, "judge": column, "difference": _blank(found.mean), **values, **counts})
+            numbers = {name: getattr(found, name) for name in (*ENDS, "people", "prompts", "seeds", "pairs")}
+            rows.append(blanked({"run": side.name, "judge": column, "difference": found.mean, **numbers}))
     return Table(rows, [*notes, *few(sides)])
 
 
-def estimates_table(estimates: Mapping[str, Mapping[str, Estimate]]) -> Table:
+def estimates_table(estimates: Mapping[str, Mapping[str, Interval]]) -> Table:
     """All estimates in long form, for a program: run -> column -> estimate."""
-    names = ("mean", "low", "high", "boot_low", "boot_high", "people")
     return Table(
         [
-            {"run": run, "column": column, **{name: _blank(getattr(found, name)) for name in names}}
+            blanked({"run": run, "column": column, **{n: getattr(found, n) for n in ("mean", *ENDS, "people")}})
             for run, columns in estimates.items()
             for column, found in columns.items()
         ]
     )
 
 
-def sizes(rows: Sequence[Row]) -> dict[str, int]:
-    """The numbers of people, prompts and seeds."""
-    counts = (len({str(row[name]) for row in rows}) for name in CELL)
-    return dict(zip(("people", "prompts", "seeds"), counts, strict=True))
-
-
 def few(sides: Sequence[Side]) -> list[str]:
-    """The warning under a table of few people."""
-    people = min(sizes(side.rows)["people"] for side in sides if side.role == "method")
-    return [f"illustration (n = {people}, fewer than {ENOUGH} people)"] if people < ENOUGH else []
-
-
-def _ends(low: float, high: float) -> str | None:
-    return None if math.isnan(low) else f"{low:.3f} {high:.3f}"
-
-
-def _blank(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    """What so few people are worth, by the method that has the fewest."""
+    return few_people(min(sizes(side.rows)["people"] for side in sides if side.role == "method"))

@@ -95,6 +95,8 @@ def _merged(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(_cell, value))
     if value is None:
         return ""
     return f"{_round(value):.3f}" if isinstance(value, float) else str(value)

@@ -12,12 +12,11 @@ from src.runs import listing, store
 from src.runs.digests import file_digest
 from src.runs.links import inside
 from src.runs.people import names_by_photo
-from src.statistics.differences import number
-from src.statistics.tables import ANCHORS
+from src.statistics.means import number
+from src.statistics.scale import ANCHORS
 
 Cell = tuple[str, str, str]  # person, prompt, seed
 READ = ("scores.csv", "summary.json", "config.json", "sittings.jsonl")
-FLOORS = ("copy", "other", "generic")
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Side:
     @property
     def role(self) -> str:
         """Method, floor or ceiling."""
-        return "method" if self.kind not in ANCHORS else "floor" if self.kind in FLOORS else "ceiling"
+        return ANCHORS.get(self.kind, "method")
 
     def cells(self) -> dict[Cell, dict[str, Any]]:
         """The rows by person, prompt and seed."""

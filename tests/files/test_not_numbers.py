@@ -15,13 +15,12 @@ from src.metrics.columns import Columns, check_finite
 from src.metrics.pictures import Album
 from src.metrics.walk import walk
 from src.models.promptnet import PromptNet
-from src.reports.comparison import with_overall
-from src.reports.comparison_tables import overview
+from src.reports.comparison_tables import overview, with_overall
 from src.runs.sides import read_sides
 from src.runs.store import write_csv
-from src.statistics.differences import column_means
+from src.statistics.ablation_table import ablation_table
 from src.statistics.levels import level
-from src.statistics.tables import comparison_table
+from src.statistics.means import column_means
 
 GUIDANCE = {"fusion": 3.0, "joint": 2.0, "text": 1.5}
 ROWS = [{"prompt": "joint", "weight": "joint"}]
@@ -135,7 +134,7 @@ def test_every_mean_over_missing_cells_says_over_how_many(made):
     rows = [dict(row) for row in read_sheet(made["full"] / "scores.csv")]
     rows[0]["identity/c"] = ""
     anchors = {name: read_sheet(made[name] / "scores.csv") for name in ("copy", "other", "oracle_vae")}
-    table = comparison_table(rows, read_sheet(made["no_fusion"] / "scores.csv"), anchors, ["text/a", "identity/c"])
+    table = ablation_table(rows, read_sheet(made["no_fusion"] / "scores.csv"), anchors)
     assert any(note.startswith("identity/c, all: the mean of full is over 23 of 24") for note in table.notes)
     assert column_means(rows)["scored"] == {"identity/c": 23} and "scored" not in column_means(rows[1:])
     assert level(rows, anchors)["images"] == 23

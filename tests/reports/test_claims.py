@@ -6,12 +6,13 @@ import pytest
 
 from src.reports.claims import NOT_TESTED, Result, has_turned, is_stale, read_result, verdict_table, write_result
 from src.reports.formats import to_text
-from src.statistics.differences import Difference
-from src.statistics.findings import NOT_SUPPORTED, SUPPORTED, Finding
+from src.statistics.finding import Finding
+from src.statistics.interval import Interval
+from src.statistics.verdict import NOT_SUPPORTED, SUPPORTED
 
 
 def result(verdict=SUPPORTED, **changes):
-    interval = Difference(0.2, 0.1, 0.3, 0.05, 0.35, p=0.01, people=16, prompts=4, seeds=1, pairs=64, left_out=0)
+    interval = Interval(0.2, 0.1, 0.3, 0.05, 0.35, p=0.01, people=16, prompts=4, seeds=1, pairs=64, left_out=0)
     found = [Finding("new", "old", "text", 0.0, interval, verdict)]
     return replace(Result("new is better", found, weights="w", code="c", settings=["people=16"], asked="a"), **changes)
 

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from src import compare, human_eval
-from src.reports.comparison import difference
 from src.runs.sides import gaps, read_sides
 from src.runs.store import append_row, write_csv, write_json
+from src.statistics.interval import common_difference
 
 PROMPTS = ("a photo of S* at the beach", "a pencil sketch of S*")
 
@@ -48,7 +48,7 @@ def test_two_photos_of_one_name_are_two_people(tmp_path):
     sides = read_sides([one, other])
     first, second = people_of(sides)
     assert first != second and re.fullmatch(r"photo \([0-9a-f]{6}\)", first[0])
-    assert difference(sides[1], sides[0], "identity/i") is None
+    assert common_difference(sides[1].rows, sides[0].rows, "identity/i") is None
     assert len(gaps(sides)) == 2 and all(first[0] in note or second[0] in note for note in gaps(sides))
 
 
@@ -66,7 +66,7 @@ def test_one_photo_is_one_person_whatever_the_file_and_the_name(tmp_path):
         ]
     )
     assert people_of(sides) == [["ada"]] * 4 and not gaps(sides)
-    assert difference(sides[2], sides[0], "identity/i").pairs == 2
+    assert common_difference(sides[2].rows, sides[0].rows, "identity/i").pairs == 2
 
 
 def test_evaluated_folders_with_equal_names_pair_only_who_is_the_same(tmp_path):
@@ -74,7 +74,7 @@ def test_evaluated_folders_with_equal_names_pair_only_who_is_the_same(tmp_path):
     theirs = run(tmp_path / "theirs" / "b", {"ada": face(1), "bea": face(5)}, level=0.9)
     sides = read_sides([ours, theirs])
     assert [names[0] for names in people_of(sides)] == ["ada", "ada"]
-    assert difference(sides[1], sides[0], "text/t").people == 1
+    assert common_difference(sides[1].rows, sides[0].rows, "text/t").people == 1
     assert any("bea (" in note for note in gaps(sides))
 
 

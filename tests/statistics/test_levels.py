@@ -16,7 +16,10 @@ ANCHORS = {
 
 
 def rows(*text):
-    return [{"person": k, "text/a": t, "text/b": t - 0.1, "identity/a": 0.45} for k, t in enumerate(text)]
+    return [
+        {"person": k, "prompt": "x", "seed": 0, "text/a": t, "text/b": t - 0.1, "identity/a": 0.45}
+        for k, t in enumerate(text)
+    ]
 
 
 def test_a_level_is_the_mean_over_judges_between_floor_and_ceiling():

@@ -1,4 +1,4 @@
-"""The comparison table says what it is given: means, anchors, normalised scores, and what it could not say."""
+"""The table of an ablation says what it is given: means, anchors, normalised scores, and what it could not say."""
 
 import csv
 import io
@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from src.reports.formats import WIDTH, to_csv, to_markdown, to_text
-from src.statistics.differences import paired_difference
-from src.statistics.tables import comparison_table, judges_of
-from src.statistics.verdicts import holm
+from src.statistics.ablation_table import ablation_table
+from src.statistics.interval import paired_difference
+from src.statistics.verdict import holm
 
 LEVELS = {
     "full": (0.5, 0.8),
@@ -46,9 +46,8 @@ def scores(name: str, people: int = 8) -> list[dict]:
 
 
 def table(people: int = 8, anchors=NAMES, **options):
-    full = scores("full", people)
     measures = {name: scores(name, people) for name in anchors}
-    return comparison_table(full, scores("ablation", people), measures, judges_of(full), **options)
+    return ablation_table(scores("full", people), scores("ablation", people), measures, **options)
 
 
 def row(found, family: str, judge: str) -> dict:
@@ -82,14 +81,14 @@ def test_missing_anchors_leave_blanks_and_say_so():
     found = table(anchors=("copy",))
     assert not [row for row in found.rows if "normalised" in row["judge"]]
     assert row(found, "all", "text/vit")["oracle"] is None
-    assert "no normalised text score: it needs oracle_vae, which this comparison does not have" in found.notes
+    assert "no normalised text score: it needs oracle_vae among the runs" in found.notes
     assert len(found.notes) == len(set(found.notes))
 
 
 def test_a_ceiling_below_its_floor_gives_no_normalised_row():
     full = scores("full")
     upside_down = {**{name: scores(name) for name in NAMES}, "oracle_vae": scores("copy")}
-    found = comparison_table(full, scores("ablation"), upside_down, judges_of(full))
+    found = ablation_table(full, scores("ablation"), upside_down)
     assert not [row for row in found.rows if row["judge"].startswith("text (normalised")]
     assert any("does not lie above its floor" in note for note in found.notes)
 
@@ -97,7 +96,7 @@ def test_a_ceiling_below_its_floor_gives_no_normalised_row():
 def test_incomplete_anchors_and_missing_scores_are_noted():
     full = scores("full")
     full[0]["identity/arc"] = float("nan")
-    found = comparison_table(full, scores("ablation"), {"copy": scores("copy", 7)}, judges_of(full))
+    found = ablation_table(full, scores("ablation"), {"copy": scores("copy", 7)})
     assert "copy: 4 of 32 pairs of person and prompt are missing in it" in found.notes
     assert "identity/arc, all: 1 of 64 pairs have no score and are left out" in found.notes
 
@@ -139,12 +138,12 @@ def test_the_generators_own_tower_is_marked():
 
 def test_unpaired_runs_are_refused():
     with pytest.raises(ValueError, match="do not pair up"):
-        comparison_table(scores("full", 8), scores("ablation", 7), {}, ["text/vit"])
+        ablation_table(scores("full", 8), scores("ablation", 7), {})
 
 
 def test_an_absent_family_is_named():
     full, other = ([row for row in scores(name) if row["family"] == "after"] for name in ("full", "ablation"))
-    found = comparison_table(full, other, {}, ["text/vit"])
+    found = ablation_table(full, other, {})
     assert {row["family"] for row in found.rows} == {"after", "all"}
     assert any("text before S*" in note for note in found.notes)
 

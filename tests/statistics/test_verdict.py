@@ -5,8 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from src.statistics.differences import Difference, p_value, t_interval
-from src.statistics.verdicts import holm, sentence, verdict
+from src.statistics.interval import Interval, p_value, t_interval
+from src.statistics.verdict import NOT_SUPPORTED, SUPPORTED, UNDECIDED, holm, outcome, sentence, verdict
+
+
+def found(low: float, high: float, people: int = 16) -> Interval:
+    counts = {"prompts": 4, "seeds": 2, "pairs": 128, "left_out": 0}
+    return Interval((low + high) / 2, low, high, low, high, people=people, **counts)
 
 
 def test_holm_on_the_textbook_case():
@@ -47,20 +52,37 @@ def test_p_and_interval_agree():
         (-0.04, 0.2, "no worse"),
         (-0.2, 0.04, "no better"),
         (-0.2, 0.2, "undecided"),
-        (math.nan, math.nan, "illustration"),
+        (math.nan, math.nan, "undecided"),
     ],
 )
-def test_verdicts(low, high, wanted):
-    assert verdict(low, high, people=16) == wanted
-    assert verdict(low, high, people=15) == "illustration"
+def test_the_outcome_of_a_table(low, high, wanted):
+    assert outcome(found(low, high)) == wanted
+    assert outcome(found(low, high, people=15)) == UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bare", "margin"),
+    [
+        (0.01, 0.2, SUPPORTED, SUPPORTED),
+        (-0.2, -0.06, NOT_SUPPORTED, NOT_SUPPORTED),
+        (-0.04, -0.01, NOT_SUPPORTED, SUPPORTED),
+        (-0.04, 0.2, UNDECIDED, SUPPORTED),
+        (-0.2, 0.2, UNDECIDED, UNDECIDED),
+    ],
+)
+def test_claims_and_tables_agree(low, high, bare, margin):
+    """A claim is about one side of its bound; the outcome says of both sides what the claims about them would."""
+    assert (verdict(found(low, high)), verdict(found(low, high), margin=0.05)) == (bare, margin)
+    assert (margin == SUPPORTED) == (outcome(found(low, high)) in ("better", "equal", "no worse"))
+    assert verdict(found(low, high, people=15)) == UNDECIDED
 
 
 def test_what_is_truly_worse_by_the_margin_is_rarely_called_equal_or_no_worse():
     rng = np.random.default_rng(2)
-    calls = [verdict(*t_interval(study), people=20) for study in rng.normal(-0.05, 0.05, size=(1000, 20))]
+    calls = [outcome(found(*t_interval(study))) for study in rng.normal(-0.05, 0.05, size=(1000, 20))]
     assert sum(call in ("equal", "no worse") for call in calls) / len(calls) < 0.04
 
 
 def test_the_sentence_names_interval_and_margin():
-    found = Difference(0.1, 0.02, 0.18, 0.0, 0.2, people=16, prompts=4, seeds=2, pairs=128, left_out=0)
-    assert sentence(found, "text") == "text: better ([+0.020, +0.180], margin 0.05)"
+    assert sentence(found(0.02, 0.18), "text") == "text: better ([+0.020, +0.180], margin 0.05)"
+    assert sentence(found(0.02, 0.18, people=3), "text") == "text: no verdict from 3 people (it takes 16)"

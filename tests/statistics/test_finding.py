@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from src.statistics.findings import NOT_SUPPORTED, SUPPORTED, UNDECIDED, finding, together
+from src.statistics.finding import finding
+from src.statistics.verdict import NOT_SUPPORTED, SUPPORTED, UNDECIDED, together
 
 ANCHORS = {
     "copy": [{"person": "p", "text/a": 0.0, "identity/a": 1.0}],
@@ -53,7 +54,7 @@ def test_few_people_decide_nothing():
 
 
 def test_a_claim_needs_all_of_its_findings():
-    yes, no, open_ = found(0.2), found(-0.2), found(0.0)
+    yes, no, open_ = (found(shift).verdict for shift in (0.2, -0.2, 0.0))
     assert together([yes, yes]) == SUPPORTED
     assert together([yes, open_]) == UNDECIDED
     assert together([yes, open_, no]) == NOT_SUPPORTED

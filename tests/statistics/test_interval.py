@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.statistics.differences import (
-    cluster_bootstrap,
-    normalised,
-    overall_mean,
-    paired_difference,
-    person_means,
-    t_interval,
-)
+from src.statistics.interval import cluster_bootstrap, interval, paired_difference, prompt_means, t_interval
+from src.statistics.means import person_means
 
 
 def rows(scores: np.ndarray) -> list[dict]:
@@ -110,19 +104,18 @@ def test_text_from_csv_pairs_with_numbers_and_blanks_are_counted():
     assert (got.mean, got.pairs, got.left_out) == (0, 11, 1)
 
 
-def test_means_give_each_person_the_same_weight():
-    uneven = rows(np.zeros((1, 4, 4))) + [{"person": "b", "prompt": "x", "seed": 0, "text/a": 1.0}]
-    assert person_means(uneven, "text/a") == {"0": 0.0, "b": 1.0}
-    assert overall_mean(uneven, "text/a") == 0.5
-    assert person_means([{"person": 1, "ok": "True"}, {"person": 1, "ok": "False"}], "ok") == {"1": 0.5}
+def test_an_interval_is_about_the_mean_of_person_means_with_blanks_left_out():
+    scored = [{"person": p, "prompt": q, "seed": 0, "text/a": p + q} for p in (1, 2, 6) for q in (0, 1)]
+    scored.append({"person": 6, "prompt": 2, "seed": 0, "text/a": ""})
+    found = interval(scored, "text/a")
+    assert found.mean == pytest.approx(3.5)
+    assert (found.low, found.high) == pytest.approx(t_interval(list(person_means(scored, "text/a").values())))
+    assert (found.people, found.prompts, found.pairs, found.left_out) == (3, 2, 6, 1)
+    assert math.isnan(interval(scored, "text/b").mean)
 
 
-def test_normalised_maps_floor_to_0_and_ceiling_to_1():
-    rng = np.random.default_rng(4)
-    floor, ceiling = ([{**row, "text/b": 5 * row["text/a"] + 1} for row in rows(values)]
-                      for values in (rng.normal(size=(3, 2, 2)), 9 + rng.normal(size=(3, 2, 2))))  # fmt: skip
-    judges = ["text/a", "text/b"]
-    assert overall_mean(normalised(floor, floor, ceiling, judges), "normalised") == pytest.approx(0)
-    assert overall_mean(normalised(ceiling, floor, ceiling, judges), "normalised") == pytest.approx(1)
-    with pytest.raises(ValueError, match=r"text/a.*does not lie above"):
-        normalised(floor, ceiling, floor, judges)
+def test_a_prompts_means_are_those_of_its_rows():
+    scored = rows(np.random.default_rng(5).normal(size=(4, 3, 2)))
+    for prompt, (mean, low, high) in prompt_means(scored, "text/a").items():
+        own = list(person_means([row for row in scored if row["prompt"] == prompt], "text/a").values())
+        assert (mean, low, high) == pytest.approx((np.mean(own), *t_interval(own)))

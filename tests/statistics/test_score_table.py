@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from src.statistics.scores import score_table
+from src.statistics.score_table import score_table
 
 
 def rows(scores: np.ndarray, **more) -> list[dict]:
