@@ -53,9 +53,9 @@ class PersonalNoise:
     def _predict(self, x: Tensor, t: Tensor, conditions: Sequence[Conditions]) -> Tensor:
         """eps of all conditions [N * B, C, h, w]."""
         rows = [[c] * len(x) if isinstance(c, Condition) else list(c) for c in conditions]
-        photos = sorted({own[0].photo for own in rows if own[0].photo is not None})
+        photos = sorted({several[0].photo for several in rows if several[0].photo is not None})
         pseudo = {photo: self._pseudo(x, t, photo) for photo in photos}
-        texts = [self._text(own, pseudo) for own in rows]
+        texts = [self._text(several, pseudo) for several in rows]
         return self.base.predict_noise(x.repeat(len(conditions), 1, 1, 1), t, torch.cat(texts))
 
     def _pseudo(self, x: Tensor, t: Tensor, photo: int) -> Tensor:
@@ -70,10 +70,10 @@ class PersonalNoise:
         condition, prompts = rows[0], [each.prompt for each in rows]
         if condition.photo is None:
             return self._plain(prompts)
-        own = pseudo[condition.photo]
+        states = pseudo[condition.photo]
         if condition.blend == "position":
-            return self.base.text(prompts, own, gamma=condition.gamma)
-        joint = self.base.text(prompts, own)
+            return self.base.text(prompts, states, gamma=condition.gamma)
+        joint = self.base.text(prompts, states)
         generic = self._plain([generic_prompt(prompt, self.generic) for prompt in prompts])
         return torch.lerp(generic, joint, condition.gamma)
 
