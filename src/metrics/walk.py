@@ -30,6 +30,7 @@ class EmbeddedScene:
     judges: Judges
     album: Album
     embeddings: Mapping[str, Embeddings]
+    real: Sequence[Path] = ()  # images that the whole set is compared with
 
     def keys(self, paths: Sequence[Path]) -> list[str]:
         """Under which embeddings know the files."""
@@ -50,6 +51,12 @@ class EmbeddedScene:
         """For each row the keys of the person's photos that the method did not see."""
         return [self.keys(self.scene.others.get(str(row["person"]), ())) for row in self.scene.rows]
 
+    def contents(self) -> dict[str, Any]:
+        """What was looked at, by SHA-256, and as what: image, input photo, another photo of a person, real image."""
+        others = {person: self.keys(paths) for person, paths in self.scene.others.items()}
+        whole = {"looked at": {str(path): key for path, key in self.album.digest.items()}, "others as": others}
+        return whole | {"images as": self.images, "photos as": self.photos, "real as": self.keys(self.real)}
+
 
 def embed_scene(
     scene: Scene,
@@ -57,19 +64,23 @@ def embed_scene(
     *,
     generic: str,
     kept: Mapping[str, Path] | None = None,
+    real: Sequence[Path] = (),
     album: Album | None = None,
     batch_size: int = 64,
     on_progress: OnProgress | None = None,
 ) -> EmbeddedScene:
-    """Every judge's embeddings of a scene, S* being called `generic`. album: the scene's files, and more if need be.
+    """Every judge's embeddings of a scene, S* being called `generic`, and of `real` images.
+
+    kept: judge -> folder of its embeddings. album: the files, if they were read before.
 
     ValueError names prompts too long for a judge, damaged images, and what else `walk` refuses.
     """
     prompts = [row["prompt"].replace(PLACEHOLDER, generic) for row in scene.rows]
     check_lengths(judges.get("text", ()), prompts)
-    album = album or Album([*scene.images, *scene.every_photo])
+    album = album or Album([*scene.images, *scene.every_photo, *real])
     how: dict[str, Any] = {"kept": kept or {}, "batch_size": batch_size, "on_progress": on_progress}
-    return EmbeddedScene(scene, prompts, judges, album, walk(judges, album, prompts, photos=scene.photos, **how))
+    seen = walk(judges, album, prompts, photos=scene.photos, **how)
+    return EmbeddedScene(scene, prompts, judges, album, seen, real)
 
 
 def walk(
