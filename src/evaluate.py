@@ -12,8 +12,9 @@ from src.harness.deciding import SCORE, STATISTIC, code_of
 from src.harness.device import begun, described, memory_for
 from src.harness.judges import Panel, Progress, judge_weights, settings_of, towers
 from src.metrics.columns import FaceRule, joined
-from src.metrics.evaluation import Evaluation, evaluate_scene
+from src.metrics.evaluation import Evaluation, evaluation_of
 from src.metrics.scene import Scene, foreign_placeholders, image_files, read_scene
+from src.metrics.walk import embed_scene
 from src.reports.formats import to_text, write_table
 from src.runs.digests import digest
 from src.runs.links import link_folders, through_links
@@ -42,19 +43,21 @@ def main(cfg: DictConfig) -> None:
     scene = read_scene(Path(cfg.images), photos, manifest, need_photos=panel.needs_photos())
     real = image_files(Path(cfg.real)) if cfg.real else []
     with memory_for("judging", "set a lower batch, or choose smaller judges", device), Progress() as progress:
-        how: dict[str, Any] = {"generic": cfg.generic, "rule": rule, "kept": panel.kept(Path(cfg.runs)), "real": real}
-        judged = evaluate_scene(scene, panel.here, **how, batch_size=batch, on_progress=progress)
+        how: dict[str, Any] = {"kept": panel.kept(Path(cfg.runs)), "batch_size": batch, "on_progress": progress}
+        embedded = embed_scene(scene, panel.here, generic=cfg.generic, real=real, **how)
+        judged = evaluation_of(embedded, rule)
     config = {"system": cfg.system, "judges": settings_of(cfg), "faces": plain(cfg.faces), "generic": cfg.generic}
     config |= {name: str(Path(cfg[name]).resolve()) if cfg[name] else None for name in ("images", "photos")}
     inputs: dict[str, Any] = {"rows": [*scene.rows], "anchors": anchors, "listing": panel.listing}
-    inputs |= {"towers": towers(cfg), "looked at": judged.contents, **judged.roles(scene, real)}
+    inputs |= {"towers": towers(cfg)}
     inputs |= {"tf32": True} if cfg.tf32 else {}
+    inputs |= embedded.contents()
     key = digest(config | inputs, weights=judge_weights(cfg), code=code_of((*SCORE, *STATISTIC, "reports/formats.py")))
     about = {"logger": plain(cfg.logger), "tags": ["evaluate"], "device": described(device)}
     with open_run(cfg.runs, cfg.system, config, key, **about) as run:
         rows = joined(linked(run, scene, Path(cfg.images), photos), judged.columns)
         table = score_table(rows, judged.anchors | anchors, marks=dict.fromkeys(towers(cfg), " †"))
-        table.notes.extend([f"rule: {rule}", *panel.notes(), *judged.left_out, *judged.notes])
+        table.notes.extend([f"rule: {rule}", *panel.notes(), *judged.notes])
         table.notes.extend([*foreign_placeholders(scene.rows), *other_people((run.folder, rows), given)])
         if not run.complete:
             write(run, rows, judged, {"table": table, "sets": Table(judged.sets), "judges": Table(panel.listing)})

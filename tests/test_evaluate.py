@@ -37,7 +37,8 @@ def judges(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     write_onnx(ConvRecogniser(out=16, width=8), folder / "faces.onnx")
     clip, faces = "src.metrics.text_similarity.TextSimilarity", "src.metrics.identity.Identity"
     a, b = ({"_target_": clip, "model": f"local-dir:{folder / name}"} for name in ("text_a", "text_b"))
-    face = {"faces": {"_target_": faces, "model": str(folder / "faces.onnx")}}
+    inference = {"_target_": "src.metrics.identity.Inference", "threads": 2}
+    face = {"faces": {"_target_": faces, "model": str(folder / "faces.onnx"), "inference": inference}}
     return {"a": {"text": {"a": a}}, "ab": {"text": {"a": a, "b": b}}, "faces": {"identity": face}} | {
         "image": {"image": {"clip_i": a}}
     }

@@ -15,10 +15,11 @@ from src.harness.build import count
 from src.harness.device import begun
 from src.harness.judges import Panel
 from src.metrics.columns import FaceRule
-from src.metrics.evaluation import evaluate_scene
+from src.metrics.evaluation import evaluation_of
 from src.metrics.judge import Judge, each
 from src.metrics.pictures import Album
 from src.metrics.scene import Scene
+from src.metrics.walk import embed_scene
 
 PEOPLE, PROMPTS = 10, 5
 
@@ -96,5 +97,6 @@ def pictures(folder: Path, count: int, size: int) -> Scene:
 
 def judged(scene: Scene, panel: Panel, album: Album, kept: dict[str, Path], batch: int) -> None:
     """Everything that `evaluate` does between reading files and writing tables."""
-    how: dict[str, Any] = {"generic": "a person", "rule": FaceRule(), "kept": kept, "batch_size": batch}
-    evaluate_scene(scene, panel.here, album=album, **how)
+    evaluation_of(
+        embed_scene(scene, panel.here, generic="a person", kept=kept, album=album, batch_size=batch), FaceRule()
+    )

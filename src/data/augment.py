@@ -70,7 +70,7 @@ class Augment:
         prompts = [self.prompts[k % len(self.prompts)] for k in range(self.count)]
         painted = []
         for start in range(0, self.count, self.batch):
-            own = slice(start, start + self.batch)
-            seeds = range(self.seed + start, self.seed + start + len(prompts[own]))
-            painted.append(inpaint(images[own], (masks[own] < 0.5).float(), prompts[own], list(seeds)))
+            part = slice(start, start + self.batch)
+            seeds = range(self.seed + start, self.seed + start + len(prompts[part]))
+            painted.append(inpaint(images[part], (masks[part] < 0.5).float(), prompts[part], list(seeds)))
         return torch.cat([photo[None], torch.lerp(torch.cat(painted).to(images), images, masks)])

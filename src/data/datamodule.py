@@ -27,9 +27,9 @@ def shared_batch(total: int, devices: int, most: int) -> tuple[int, int]:
         raise ValueError(
             f"data.total_batch ({total}) cannot be shared equally by {devices} devices: choose another trainer.devices"
         )
-    own = total // devices
-    batch = max(size for size in range(1, min(most, own) + 1) if own % size == 0)
-    return batch, own // batch
+    share = total // devices
+    batch = max(size for size in range(1, min(most, share) + 1) if share % size == 0)
+    return batch, share // batch
 
 
 class StepBatches(Sampler[list[tuple[int, int]]]):
@@ -140,8 +140,8 @@ class Photos(pl.LightningDataModule):
         ranks, size = self.trainer.world_size, min(self.batch, self.total_batch)
         if count < ranks:
             raise ValueError(f"{count} validation photos are too few for {ranks} devices: give more of them")
-        own = [(number, number) for number in range(self.trainer.global_rank, count, ranks)]
-        return self._loader(self.validation, [own[k : k + size] for k in range(0, len(own), size)])
+        indices = [(number, number) for number in range(self.trainer.global_rank, count, ranks)]
+        return self._loader(self.validation, [indices[k : k + size] for k in range(0, len(indices), size)])
 
     def _loader(self, items: Dataset[Any], batches: Any) -> DataLoader[Any]:
         """Its generator is its own: the global one stays as it is, however often a run is interrupted."""

@@ -34,7 +34,7 @@ def reference(person: str, prompts: Sequence[str], *, folder: str | Path, size: 
 
     prompts: of the study; that the photos show nothing of what they ask for is up to whoever chose them.
     """
-    own = pictures_of(Path(folder), person)
-    if not own:
+    photos = pictures_of(Path(folder), person)
+    if not photos:
         raise FileNotFoundError(f"there is no person {person!r} in {folder}")
-    return read_photos(own, size)
+    return read_photos(photos, size)

@@ -70,14 +70,14 @@ class PhotoIndex:
         rows = [dict(zip(columns, pair, strict=True)) for pair in bad]
         write_atomic(listed, cells.to_text(rows, columns).encode())
         quoted = "; ".join(f"{path}: {problem}" for path, problem in bad[:SHOWN])
-        found = f"{len(bad)} of {len(self.photos)} photos below {self.folder} cannot be used ({quoted}"
-        found += "; ..." if len(bad) > SHOWN else ""
+        problem = f"{len(bad)} of {len(self.photos)} photos below {self.folder} cannot be used ({quoted}"
+        problem += "; ..." if len(bad) > SHOWN else ""
         if len(bad) > max_bad * len(self.photos) or len(bad) == len(self.photos):
             raise ValueError(
-                f"{found}), which is more than max_bad ({max_bad:.2%}) allows: mend or remove them, or raise "
+                f"{problem}), which is more than max_bad ({max_bad:.2%}) allows: mend or remove them, or raise "
                 f"data.train.max_bad; all are listed in {listed}"
             )
-        echo(f"{found}) and are left out; all are listed in {listed}")
+        echo(f"{problem}) and are left out; all are listed in {listed}")
 
 
 def index_file(folder: Path, indexes: Path) -> Path:
@@ -116,12 +116,12 @@ def _read(folder: Path, file: Path) -> PhotoIndex | None:
     if not file.exists():
         return None
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if "sha256" not in found:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if "sha256" not in content:
             return None
-        if found.pop("sha256") != _digest(found):
+        if content.pop("sha256") != _digest(content):
             raise ValueError("its SHA-256 is another than it says")
-        return PhotoIndex(folder, file, found["folders"], [Photo(*row) for row in found["photos"]])
+        return PhotoIndex(folder, file, content["folders"], [Photo(*row) for row in content["photos"]])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"the photo index {file} is damaged ({error}): delete it to have it made again") from error
 

@@ -54,8 +54,8 @@ def _placed(node: Any, name: str, device: torch.device | str) -> dict[str, Any]:
 def towers(cfg: DictConfig) -> list[str]:
     """Columns of the text judges whose backbone is the generator's own text tower."""
     settings = {name: plain(node) for name, node in judge_nodes(cfg, ("text",))["text"].items()}
-    own = plain(cfg.world.text_towers)
-    return [f"text/{name}" for name, s in settings.items() if is_tower(s["model"], s.get("pretrained"), own)]
+    generators = plain(cfg.world.text_towers)
+    return [f"text/{name}" for name, s in settings.items() if is_tower(s["model"], s.get("pretrained"), generators)]
 
 
 class Panel:
@@ -68,10 +68,10 @@ class Panel:
         self.rounded = {"tf32": True} if cfg.get("tf32") else {}
         self.listing: list[dict[str, Any]] = []
         self._here: dict[str, list[Any]] = {kind: [] for kind in KINDS}
-        own = towers(cfg)
+        marked = towers(cfg)
         for kind, several in self.nodes.items():
             for name, node in several.items():
-                self._list(kind, name, node, f"{kind}/{name}" in own)
+                self._list(kind, name, node, f"{kind}/{name}" in marked)
         for name, reason in (cfg.judges.get("not_comparable") or {}).items():
             self._row("identity", name, "not comparable", "", reason)
 
@@ -143,13 +143,13 @@ class Panel:
 def weight_digests(settings: Mapping[str, Any]) -> dict[str, str]:
     """The SHA-256 of every file that a judge's settings name."""
     named = [str(value).removeprefix("local-dir:") for value in settings.values() if value is not None]
-    return {name: own for path in named if os.path.exists(path) for name, own in file_digests(Path(path)).items()}
+    return {name: sha for path in named if os.path.exists(path) for name, sha in file_digests(Path(path)).items()}
 
 
 def judge_weights(cfg: DictConfig) -> dict[str, str]:
     """The SHA-256 of every file that the settings of any judge name."""
     nodes = [plain(node) for several in judge_nodes(cfg).values() for node in several.values()]
-    return {name: own for node in nodes for name, own in weight_digests(node).items()}
+    return {name: sha for node in nodes for name, sha in weight_digests(node).items()}
 
 
 def file_digests(path: Path) -> dict[str, str]:

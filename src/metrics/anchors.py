@@ -60,5 +60,5 @@ def _strangers(judge: Judge, embedded: EmbeddedScene, rule: FaceRule) -> list[fl
     photo = dict(zip(people, embedded.photos, strict=True))
     vectors = seen.vectors(images)
     likeness = torch.stack([judge.compare(vectors, each) for each in seen.vectors(list(photo.values()))], 1)
-    own = likeness[torch.arange(len(images)), torch.tensor([list(photo).index(person) for person in people])]
-    return rule((likeness.sum(1) - own) / (len(photo) - 1), seen.faces(images))
+    themselves = likeness[torch.arange(len(images)), torch.tensor([list(photo).index(person) for person in people])]
+    return rule((likeness.sum(1) - themselves) / (len(photo) - 1), seen.faces(images))

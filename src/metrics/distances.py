@@ -47,8 +47,8 @@ def set_distances(images: Tensor, real: Tensor) -> tuple[dict[str, float], list[
 def _measured(metric: FrechetInceptionDistance | KernelInceptionDistance, images: Tensor, real: Tensor) -> float:
     metric.update(real, real=True)
     metric.update(images, real=False)
-    found = metric.compute()  # KID's is a mean over subsets and its deviation
-    return float(found[0] if isinstance(found, tuple) else found)
+    value = metric.compute()  # KID's is a mean over subsets and its deviation
+    return float(value[0] if isinstance(value, tuple) else value)
 
 
 def gaussian_mmd(x: Tensor, y: Tensor, sigma: float = 10.0, scale: float = 1000.0) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,68 +12,38 @@ from src.metrics.checks import face_notes
 from src.metrics.columns import Columns, FaceRule, extra_columns, joined, main_columns
 from src.metrics.distances import set_distances
 from src.metrics.judge import Judges
-from src.metrics.pictures import Album
-from src.metrics.scene import Scene, scene_of_run
-from src.metrics.walk import EmbeddedScene, OnProgress, embed_scene
+from src.metrics.scene import scene_of_run
+from src.metrics.walk import EmbeddedScene, embed_scene
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """columns: for the rows of the scene; anchors: floors and ceilings, as rows; sets: distances of whole sets of
-    images, one row each, and why some are left out; contents: SHA-256 of every file that was looked at; notes: what is
-    to be said of the input photos."""
+    images, one row each; notes: why some of them are left out, and what is to be said of the input photos."""
 
     columns: Columns
     anchors: dict[str, Rows]
     sets: Rows
-    left_out: list[str]
-    contents: dict[str, str]
     notes: list[str]
 
-    def roles(self, scene: Scene, real: Sequence[Path]) -> dict[str, Any]:
-        """What each file was looked at as, by content: image, input photo, another photo of a person, real image."""
 
-        def of(paths: Sequence[Path]) -> list[str]:
-            return [self.contents[str(path)] for path in paths]
+def evaluation_of(embedded: EmbeddedScene, rule: FaceRule) -> Evaluation:
+    """All that is evaluated of a folder. Whole sets are compared with the real images, or else with all photos.
 
-        others = {person: of(paths) for person, paths in scene.others.items()}
-        return {"images as": of(scene.images), "photos as": of(scene.photos), "others as": others, "real as": of(real)}
-
-
-def evaluate_scene(
-    scene: Scene,
-    judges: Judges,
-    *,
-    generic: str,
-    rule: FaceRule,
-    kept: Mapping[str, Path],
-    real: Sequence[Path] = (),
-    album: Album | None = None,
-    batch_size: int = 64,
-    on_progress: OnProgress | None = None,
-) -> Evaluation:
-    """Every judge on every image. kept: judge -> folder of its embeddings; real: images that sets are compared with,
-    or else all photos. `album`: the files, if they were read before.
-
-    ValueError names all damaged images, photos in which a judge finds no face, and prompts too long for a judge.
+    ValueError names photos in which a judge finds no face, and columns that are not finite.
     """
-    album = album or Album([*scene.images, *scene.every_photo, *real])
-    embedded = embed_scene(
-        scene, judges, generic=generic, kept=kept, album=album, batch_size=batch_size, on_progress=on_progress
-    )
     columns = main_columns(embedded, rule) | extra_columns(embedded)
-    sets, left_out = _set_rows(embedded, real or scene.every_photo)
-    contents = {str(path): key for path, key in album.digest.items()}
-    return Evaluation(columns, anchor_rows(embedded, rule), sets, left_out, contents, _photo_notes(embedded))
+    sets, left_out = _set_rows(embedded)
+    return Evaluation(columns, anchor_rows(embedded, rule), sets, [*left_out, *_photo_notes(embedded)])
 
 
-def scored_rows(
-    folder: Path, judges: Judges, *, generic: str, batch_size: int = 64, on_progress: OnProgress | None = None
-) -> Rows:
-    """The rows of a run's images.csv (`scene_of_run`) with a column for each judge of text and identity; raises what
-    `evaluate_scene` raises."""
+def scored_rows(folder: Path, judges: Judges, *, generic: str, **how: Any) -> Rows:
+    """The rows of a run's images.csv (`scene_of_run`) with a column for each judge of text and identity.
+
+    how: as of `embed_scene`; raises what that and `evaluation_of` raise.
+    """
     scene = scene_of_run(folder, need_photos=bool(judges.get("identity")))
-    embedded = embed_scene(scene, judges, generic=generic, batch_size=batch_size, on_progress=on_progress)
+    embedded = embed_scene(scene, judges, generic=generic, **how)
     return joined(scene.rows, main_columns(embedded, FaceRule()))
 
 
@@ -88,10 +57,11 @@ def _photo_notes(embedded: EmbeddedScene) -> list[str]:
     return notes
 
 
-def _set_rows(embedded: EmbeddedScene, real: Sequence[Path]) -> tuple[Rows, list[str]]:
+def _set_rows(embedded: EmbeddedScene) -> tuple[Rows, list[str]]:
+    real = embedded.keys(embedded.real or embedded.scene.every_photo)
     rows: Rows = []
     left_out: dict[str, None] = {}
-    sides = [list(dict.fromkeys(keys)) for keys in (embedded.images, embedded.keys(real))]
+    sides = [list(dict.fromkeys(keys)) for keys in (embedded.images, real)]
     for judge in embedded.judges.get("image", ()) if all(sides) else ():
         values, why = set_distances(*(embedded.embeddings[judge.name].vectors(keys) for keys in sides))
         left_out |= dict.fromkeys(f"{judge.name}, {reason}" for reason in why)

@@ -75,7 +75,7 @@ def read_scene(
     for folder in filter(None, (images, photos)):
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is no folder: give one with images, and one with photos of the people")
-    rows = _rows(manifest or _found(images))
+    rows = _rows(manifest or _manifest_in(images))
     if photos:
         rows = with_zeros(rows, photos, echo)
     for folder in filter(None, (images, photos)):
@@ -104,10 +104,10 @@ def read_scene(
 def foreign_placeholders(rows: Sequence[Row]) -> list[str]:
     """A note where no prompt holds S* but some hold what other programs write for the person; [] where all is well."""
     prompts = dict.fromkeys(str(row["prompt"]) for row in rows)
-    found = {match.group(): None for prompt in prompts for match in FOREIGN.finditer(prompt)}
-    if not found or any(PLACEHOLDER in prompt for prompt in prompts):
+    words = {match.group(): None for prompt in prompts for match in FOREIGN.finditer(prompt)}
+    if not words or any(PLACEHOLDER in prompt for prompt in prompts):
         return []
-    listed = ", ".join(f'"{word}"' for word in found)
+    listed = ", ".join(f'"{word}"' for word in words)
     return [
         f"no prompt holds {PLACEHOLDER}, some hold {listed}: text judges read that as it stands; if it is the person, "
         f"write {PLACEHOLDER}, which is replaced by `generic`"
@@ -116,14 +116,14 @@ def foreign_placeholders(rows: Sequence[Row]) -> list[str]:
 
 def image_files(folder: Path, echo: Echo = print) -> list[Path]:
     """All images below a folder, by path; hidden and system files are counted. FileNotFoundError if there is none."""
-    found = pictures_below(folder)
-    if not found:
+    images = pictures_below(folder)
+    if not images:
         raise FileNotFoundError(f"{folder} has no images ({', '.join(SUFFIXES)})")
     tell_left_out(folder, echo)
-    return found
+    return images
 
 
-def _found(images: Path) -> Path:
+def _manifest_in(images: Path) -> Path:
     there = [images / name for name in NAMES if (images / name).is_file()]
     if not there:
         raise FileNotFoundError(
@@ -160,16 +160,16 @@ def with_zeros(rows: Sequence[Row], photos: Path, echo: Echo) -> Rows:
 def _outside(images: Path, rows: Sequence[Row], photos: Path | None, known: Mapping[str, Sequence[Path]]) -> list[str]:
     """What rows name outside their folder: it could be anybody's, and would be copied wherever results go."""
     given = [images, *([photos] if photos else [])]
-    found = [row["file"] for row in rows if row["file"] and not within(images, images / row["file"])]
-    found += [
+    outside = [row["file"] for row in rows if row["file"] and not within(images, images / row["file"])]
+    outside += [
         row["photo"]
         for row in rows
         if row.get("photo") and not any(within(home, images / row["photo"]) for home in given)
     ]
-    found += [person for person in known if person and Path(person).name != person]  # "../anna", "/photos/anna"
+    outside += [person for person in known if person and Path(person).name != person]  # "../anna", "/photos/anna"
     for person, files in known.items():
-        found += [f"{person} ({file})" for file in files if not any(within(home, file) for home in given[1:])]
-    return list(dict.fromkeys(found))
+        outside += [f"{person} ({file})" for file in files if not any(within(home, file) for home in given[1:])]
+    return list(dict.fromkeys(outside))
 
 
 def _input(images: Path, row: Row, known: dict[str, list[Path]]) -> Path | None:
@@ -199,6 +199,6 @@ def _lacking(rows: Sequence[Row], inputs: Sequence[Path | None]) -> list[str]:
 
 
 def _refuse(faults: Sequence[tuple[str, Sequence[str]]]) -> None:
-    found = [f"{len(names)} {what}: {', '.join(names)}" for what, names in faults if names]
-    if found:
-        raise ValueError(f"the manifest does not fit: {'; '.join(found)}")
+    lines = [f"{len(names)} {what}: {', '.join(names)}" for what, names in faults if names]
+    if lines:
+        raise ValueError(f"the manifest does not fit: {'; '.join(lines)}")

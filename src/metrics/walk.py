@@ -28,12 +28,13 @@ class EmbeddedScene:
     scene: Scene
     prompts: Sequence[str]
     judges: Judges
-    digest: Mapping[Path, str]
+    album: Album
     embeddings: Mapping[str, Embeddings]
+    real: Sequence[Path] = ()  # images that the whole set is compared with
 
     def keys(self, paths: Sequence[Path]) -> list[str]:
-        """Under which files are found in embeddings."""
-        return [self.digest[path] for path in paths]
+        """Under which embeddings know the files."""
+        return [self.album.digest[path] for path in paths]
 
     @cached_property
     def images(self) -> list[str]:
@@ -50,6 +51,12 @@ class EmbeddedScene:
         """For each row the keys of the person's photos that the method did not see."""
         return [self.keys(self.scene.others.get(str(row["person"]), ())) for row in self.scene.rows]
 
+    def contents(self) -> dict[str, Any]:
+        """What was looked at, by SHA-256, and as what: image, input photo, another photo of a person, real image."""
+        others = {person: self.keys(paths) for person, paths in self.scene.others.items()}
+        whole = {"looked at": {str(path): key for path, key in self.album.digest.items()}, "others as": others}
+        return whole | {"images as": self.images, "photos as": self.photos, "real as": self.keys(self.real)}
+
 
 def embed_scene(
     scene: Scene,
@@ -57,19 +64,23 @@ def embed_scene(
     *,
     generic: str,
     kept: Mapping[str, Path] | None = None,
+    real: Sequence[Path] = (),
     album: Album | None = None,
     batch_size: int = 64,
     on_progress: OnProgress | None = None,
 ) -> EmbeddedScene:
-    """Every judge's embeddings of a scene, S* being called `generic`. album: the scene's files, and more if need be.
+    """Every judge's embeddings of a scene, S* being called `generic`, and of `real` images.
+
+    kept: judge -> folder of its embeddings. album: the files, if they were read before.
 
     ValueError names prompts too long for a judge, damaged images, and what else `walk` refuses.
     """
     prompts = [row["prompt"].replace(PLACEHOLDER, generic) for row in scene.rows]
     check_lengths(judges.get("text", ()), prompts)
-    album = album or Album([*scene.images, *scene.every_photo])
+    album = album or Album([*scene.images, *scene.every_photo, *real])
     how: dict[str, Any] = {"kept": kept or {}, "batch_size": batch_size, "on_progress": on_progress}
-    return EmbeddedScene(scene, prompts, judges, album.digest, walk(judges, album, prompts, photos=scene.photos, **how))
+    seen = walk(judges, album, prompts, photos=scene.photos, **how)
+    return EmbeddedScene(scene, prompts, judges, album, seen, real)
 
 
 def walk(
@@ -102,9 +113,9 @@ def walk(
             unread = _unread(known, prompts) if judge.name in readers else []
             if new:
                 pictures = album.decode(part) if pictures is None else pictures
-                todo = [_Picture(path, album.digest[path], p) for path, p in zip(part, pictures, strict=True)]
-                looking = _Looking(judge, known, compared.get(judge.name, {}), batch_size, on_progress)
-                looking.at([picture for picture in todo if picture.key in new])
+                whole = [(path, album.digest[path], p) for path, p in zip(part, pictures, strict=True)]
+                todo = [picture for picture in whole if picture[1] in new]
+                _look(judge, todo, known, compared.get(judge.name, {}), batch_size, on_progress)
             if unread:
                 _read(readers[judge.name], unread, known)
             if new or unread:
@@ -112,45 +123,34 @@ def walk(
     return seen
 
 
-@dataclass(frozen=True)
-class _Picture:
-    path: Path
-    key: str
-    pixels: Tensor  # uint8 [3, H, W]
-
-
-@dataclass(frozen=True)
-class _Looking:
-    """One judge's look at pictures. photos: the reference photos among them, by their keys."""
-
-    judge: Judge
-    known: Embeddings
-    photos: Mapping[str, Path]
-    batch_size: int
-    on_progress: OnProgress | None
-
-    def at(self, pictures: Sequence[_Picture]) -> None:
-        """Look at all of them, reference photos first, and keep what was seen."""
-        pictures = sorted(pictures, key=lambda picture: picture.key not in self.photos)
-        photos = sum(picture.key in self.photos for picture in pictures)
-        faceless: list[str] = []
-        for first in range(0, len(pictures), SHARD):
-            shard, seen = pictures[first : first + SHARD], []
-            for start in range(0, len(shard), self.batch_size):
-                batch = shard[start : start + self.batch_size]
-                vectors, faces = self.judge.see([picture.pixels for picture in batch])
-                _check_finite(self.judge, vectors, faces, [str(picture.path) for picture in batch])
-                seen.append((vectors, faces))
-                blank = zip(batch, vectors.isnan().any(-1).tolist(), strict=True)
-                faceless += [str(self.photos[p.key]) for p, is_blank in blank if is_blank and p.key in self.photos]
-                done = first + start + len(batch)
-                if done >= photos:
-                    refuse_faceless(self.judge.name, faceless)
-                if self.on_progress:
-                    self.on_progress(self.judge.name, done, len(pictures))
-            width = max(vectors.shape[1] for vectors, _ in seen)
-            vectors = torch.cat([v if v.shape[1] == width else v[:, :1].expand(-1, width) for v, _ in seen])
-            self.known.add([picture.key for picture in shard], vectors, torch.cat([faces for _, faces in seen]))
+def _look(
+    judge: Judge,
+    pictures: Sequence[tuple[Path, str, Tensor]],
+    known: Embeddings,
+    photos: Mapping[str, Path],
+    batch_size: int,
+    on_progress: OnProgress | None,
+) -> None:
+    """One judge's look at pictures (path, key, pixels). photos: the reference photos by their keys, looked at first."""
+    pictures = sorted(pictures, key=lambda picture: picture[1] not in photos)
+    references, faceless = sum(key in photos for _, key, _ in pictures), list[str]()
+    for first in range(0, len(pictures), SHARD):
+        shard, seen = pictures[first : first + SHARD], []
+        for start in range(0, len(shard), batch_size):
+            batch = shard[start : start + batch_size]
+            vectors, faces = judge.see([pixels for _, _, pixels in batch])
+            _check_finite(judge, vectors, faces, [str(path) for path, _, _ in batch])
+            seen.append((vectors, faces))
+            blank = [key for (_, key, _), bad in zip(batch, vectors.isnan().any(-1).tolist(), strict=True) if bad]
+            faceless += [str(photos[key]) for key in blank if key in photos]
+            done = first + start + len(batch)
+            if done >= references:
+                refuse_faceless(judge.name, faceless)
+            if on_progress:
+                on_progress(judge.name, done, len(pictures))
+        width = max(vectors.shape[1] for vectors, _ in seen)
+        vectors = torch.cat([v if v.shape[1] == width else v[:, :1].expand(-1, width) for v, _ in seen])
+        known.add([key for _, key, _ in shard], vectors, torch.cat([faces for _, faces in seen]))
 
 
 def _unread(known: Embeddings, prompts: Sequence[str]) -> list[str]:

@@ -91,10 +91,10 @@ class PersonalNoise:
         condition, prompts = rows[0], [each.prompt for each in rows]
         if condition.photo is None:
             return self._plain(prompts)
-        own = pseudo[condition.photo]
+        states = pseudo[condition.photo]
         if condition.blend == "position":
-            return self.base.text(prompts, own, gamma=condition.gamma)
-        joint = self.base.text(prompts, own)
+            return self.base.text(prompts, states, gamma=condition.gamma)
+        joint = self.base.text(prompts, states)
         generic = self._plain([generic_prompt(prompt, self.generic) for prompt in prompts])
         return torch.lerp(generic, joint, condition.gamma)
 

@@ -91,6 +91,6 @@ def _with_word(base: TextToImage, pseudo: Tensor, position: int) -> tuple[CLIPTo
     tokens: Tensor = text_encoder.get_input_embeddings().weight  # type: ignore[assignment]
     places: Tensor = text_encoder.embeddings.position_embedding.weight  # type: ignore[assignment, union-attr]
     with torch.no_grad():
-        own = pseudo.float() - places[position : position + len(pseudo)].float()
-        tokens[numbers] = own.to(tokens)
+        embeddings = pseudo.float() - places[position : position + len(pseudo)].float()
+        tokens[numbers] = embeddings.to(tokens)
     return tokenizer, text_encoder

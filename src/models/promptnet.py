@@ -144,9 +144,9 @@ class PromptNet(nn.Module):
         widths: dict[str, Any] = {"prompt_channel": text_width, "vision_width": vision_width}
         widths["block_out_channels"] = list(unet.config.block_out_channels)
         for name, width in widths.items():
-            found = list(net.config[name]) if isinstance(width, list) else net.config[name]
-            if found != width:
-                raise ValueError(f"{folder} holds a PromptNet of another base: its {name} is {found}, not {width}")
+            actual = list(net.config[name]) if isinstance(width, list) else net.config[name]
+            if actual != width:
+                raise ValueError(f"{folder} holds a PromptNet of another base: its {name} is {actual}, not {width}")
         return net
 
     @classmethod

@@ -41,41 +41,41 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         config = read_object(folder / CONFIG, "restore it")
         pickled = weights.suffix == ".bin"
-        found = torch.load(weights, map_location="cpu", weights_only=True) if pickled else load_file(weights)
+        state = torch.load(weights, map_location="cpu", weights_only=True) if pickled else load_file(weights)
     except (ValueError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         first = str(error).strip().split(". ")[0]
         raise ValueError(f"the PromptNet at {folder} is damaged; fetch or build it again ({first})") from error
-    _check_plain(config, found, folder)
-    return config, found
+    _check_plain(config, state, folder)
+    return config, state
 
 
-def _check_plain(config: Any, found: Any, folder: Path) -> None:
+def _check_plain(config: Mapping[str, Any], state: Any, folder: Path) -> None:
     """ValueError unless the configuration is one of a PromptNet's and the weights are named tensors."""
-    if not isinstance(config, dict) or not isinstance(found, dict):
+    if not isinstance(state, dict):
         raise ValueError(f"{folder} does not hold a PromptNet: named settings and named tensors are expected")
     absent = [name for name in NEEDED if name not in config]
     if absent:
         raise ValueError(f"{folder} does not hold a PromptNet: its {CONFIG} lacks {', '.join(absent)}")
-    foreign = [name for name, value in found.items() if not isinstance(value, Tensor)]
+    foreign = [name for name, value in state.items() if not isinstance(value, Tensor)]
     if foreign:
         raise ValueError(f"{folder} does not hold a PromptNet: {foreign[0]} of its weights is no tensor")
 
 
 def check_fit(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor], folder: str | Path) -> None:
     """ValueError that names what of the tensors is unexpected, absent, or of another shape."""
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     wrong = {
-        "unexpected": sorted(found.keys() - expected.keys()),
-        "absent": sorted(expected.keys() - found.keys()),
-        "of another shape": sorted(n for n in expected.keys() & found.keys() if expected[n] != found[n]),
+        "unexpected": sorted(shapes.keys() - expected.keys()),
+        "absent": sorted(expected.keys() - shapes.keys()),
+        "of another shape": sorted(n for n in expected.keys() & shapes.keys() if expected[n] != shapes[n]),
     }
-    said = [
+    faults = [
         f"{len(names)} {how} ({', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''})"
         for how, names in wrong.items()
         if names
     ]
-    if said:
+    if faults:
         raise ValueError(
-            f"{folder} does not hold this PromptNet: of its tensors, {'; '.join(said)}; fetch {CONFIG} and the weights "
-            "of one release together"
+            f"{folder} does not hold this PromptNet: of its tensors, {'; '.join(faults)}; fetch {CONFIG} and the "
+            "weights of one release together"
         )

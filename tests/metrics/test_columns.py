@@ -8,10 +8,11 @@ from PIL import Image
 
 from src.metrics.columns import FaceRule, copy_paste, diversity
 from src.metrics.embeddings import Embeddings, prompt_key
-from src.metrics.evaluation import Evaluation, evaluate_scene
+from src.metrics.evaluation import Evaluation, evaluation_of
 from src.metrics.identity import Identity
 from src.metrics.scene import read_scene
 from src.metrics.text_similarity import TextSimilarity
+from src.metrics.walk import embed_scene
 
 RED, GREEN, BLUE, WHITE = (255, 128, 128), (128, 255, 128), (128, 128, 255), (255, 255, 255)  # 128 is 0
 
@@ -39,7 +40,7 @@ def evaluated(tmp_path: Path, clip_folder: Path, nets: Path) -> Evaluation:
         "image": [image],
     }
     scene = read_scene(tmp_path / "images", tmp_path / "photos")
-    return evaluate_scene(scene, judges, generic="a person", rule=FaceRule(), kept={})
+    return evaluation_of(embed_scene(scene, judges, generic="a person"), FaceRule())
 
 
 def test_likeness_copy_paste_and_diversity_of_colours(evaluated: Evaluation) -> None:
@@ -73,7 +74,7 @@ def test_a_prompt_is_right_where_no_other_is_nearer(clip_folder: Path, tmp_path:
     rows = [f"{n}{again}.png,{n},{prompts[again]},0" for n in (0, 1) for again in "ab"]
     (tmp_path / "manifest.csv").write_text("\n".join(["file,person,prompt,seed", *rows]) + "\n")
     scene = read_scene(tmp_path, None, need_photos=False)
-    columns = evaluate_scene(scene, {"text": [judge]}, generic="a person", rule=FaceRule(), kept={}).columns
+    columns = evaluation_of(embed_scene(scene, {"text": [judge]}, generic="a person"), FaceRule()).columns
     score, right = columns["text/t"], columns["right/t"]
     assert [right[0] + right[1], right[2] + right[3]] == [1, 1]
     assert right == [
@@ -126,4 +127,4 @@ def test_a_photo_without_a_face_is_named(tmp_path: Path) -> None:
     (tmp_path / "images" / "manifest.csv").write_text("file,person,prompt,seed\n0.png,a,S*,0\n")
     scene = read_scene(tmp_path / "images", tmp_path / "photos")
     with pytest.raises(ValueError, match=r"dlib finds no face in the photo\(s\) .*a\.png"):
-        evaluate_scene(scene, {"identity": [DlibIdentity(name="dlib")]}, generic="a person", rule=FaceRule(), kept={})
+        embed_scene(scene, {"identity": [DlibIdentity(name="dlib")]}, generic="a person")

@@ -7,7 +7,7 @@ import torch
 from made_detector import SIDE, write_detector
 from torch import Tensor
 
-from src.metrics.identity import Identity
+from src.metrics.identity import Identity, Inference
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,15 @@ def test_the_crop_holds_the_face_and_nothing_else(nets: Path, detector: Path) ->
     assert faces.tolist() == [1, 0] and vectors[1].isnan().all()
     red, green, blue = vectors[0].tolist()
     assert red > 0.85 and blue < 0.1 and green == pytest.approx(red / 2, abs=0.05)
+
+
+def test_a_face_that_the_detector_is_less_sure_of_is_none(nets: Path, detector: Path) -> None:
+    files = {"model": str(nets / "mean.onnx"), "detector": str(detector)}  # the detector's face has 0.9
+    found = [
+        Identity(name="m", **files, inference=Inference(min_confidence=least)).see([picture(255)])[1].tolist()
+        for least in (0.85, 0.95)
+    ]
+    assert found == [[1], [0]]
 
 
 def test_colours_may_be_wanted_in_the_other_order(nets: Path) -> None:
