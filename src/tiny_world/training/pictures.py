@@ -128,6 +128,8 @@ def write_rows(
     with get_context("fork").Pool(initializer=_ROW.append, initargs=(row,)) as pool:
         for index, made in enumerate(pool.imap(_made, range(count), chunksize=100)):
             out[index] = made
+        pool.close()
+        pool.join()  # before the pool's end, which would stop them by a signal
     out.flush()
     os.replace(beside, path)
 
