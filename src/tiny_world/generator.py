@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -12,16 +11,14 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.trainers import BpeTrainer
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig, CLIPVisionModel
 
 from src.tiny_world.names import Names
 from src.tiny_world.renderer.captions import WORDS
-from src.tiny_world.training.loop import averaged
 
-TRAINING_PICTURES: dict[str, Any] = {"first": 0, "count": 50_000}  # of the autoencoder and the image encoder
-SCALE = "vae.json"  # beside the autoencoder's checkpoint: {"scaling_factor": ...}
 CONTEXT = 32  # tokens: the longest caption has 31
 TEXT_WIDTH = 160
+VISION_WIDTH, PATCH = 128, 8  # of the image encoder
 
 
 def new_vae() -> AutoencoderKL:
@@ -35,13 +32,6 @@ def new_vae() -> AutoencoderKL:
         latent_channels=4,
         sample_size=64,
     )
-
-
-def load_vae(cache: Path) -> Any:
-    """The averaged weights of the stage vae, and the scale that gives its latents a deviation of 1."""
-    vae: Any = averaged(new_vae(), cache / "vae.pt")
-    vae.register_to_config(**json.loads((cache / SCALE).read_text()))
-    return vae
 
 
 def new_tokenizer() -> CLIPTokenizer:
@@ -62,14 +52,6 @@ def new_tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer(vocab=vocab, merges=merges, pad_token="!", model_max_length=CONTEXT)
 
 
-def kept_tokenizer(cache: Path) -> CLIPTokenizer:
-    """The tokenizer that the checkpoints of this cache were trained with."""
-    folder = cache / "tokenizer"
-    if not folder.exists():
-        new_tokenizer().save_pretrained(folder)
-    return CLIPTokenizer.from_pretrained(folder)
-
-
 def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     return CLIPTextModel(
         CLIPTextConfig(
@@ -82,6 +64,20 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def new_image_encoder() -> CLIPVisionModel:
+    """PromptNet's eye: [B, 3, 64, 64], normalised as CLIP's images by whoever calls it, in 8 x 8 patches."""
+    return CLIPVisionModel(
+        CLIPVisionConfig(
+            hidden_size=VISION_WIDTH,
+            intermediate_size=3 * VISION_WIDTH,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            image_size=64,
+            patch_size=PATCH,
         )
     )
 
@@ -116,8 +112,3 @@ def new_scheduler() -> DDIMScheduler:
 def new_base(tokenizer: CLIPTokenizer) -> nn.ModuleDict:
     """U-Net, text encoder and the names of training, with random weights."""
     return nn.ModuleDict({"unet": new_unet(), "text_encoder": new_text_encoder(tokenizer), "names": Names(TEXT_WIDTH)})
-
-
-def load_base(tokenizer: CLIPTokenizer, cache: Path) -> Any:
-    """The averaged weights of the stage base; names are among them."""
-    return averaged(new_base(tokenizer), cache / "base.pt")

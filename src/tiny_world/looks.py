@@ -10,13 +10,12 @@ from torch import Tensor
 
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
-from src.tiny_world import photos as tiny_people
-from src.tiny_world import renderer
-from src.tiny_world.gates.base import from_captions
-from src.tiny_world.gates.inversion import PROMPT, noun_embedding, person_text, sample_rows
-from src.tiny_world.names import Names, traits_of
-from src.tiny_world.pictures import scene_for
-from src.tiny_world.renderer.people import SPLITS, STYLES
+from src.tiny_world.base_sampling import from_captions, named_text, person_text, sample_rows
+from src.tiny_world.names import Names
+from src.tiny_world.photos import oracle, pictures, reference
+from src.tiny_world.renderer.captions import full_caption
+from src.tiny_world.renderer.people import SPLITS
+from src.tiny_world.renderer.scenes import STYLES, scene_for
 
 PROMPTS = (  # of the validation set, one family each
     "a photo of S* wearing a green beanie in the city",
@@ -46,20 +45,19 @@ def known_by(
     learned: a photo [1, 3, H, W] -> what draws that person, by the sampler's name. names: None leaves their column out.
     """
     chosen = people(count)
-    photos = torch.cat([tiny_people.reference(person, PROMPTS) for person in chosen])
-    columns = {"photo": list(photos)}
+    photos = torch.cat([reference(person, PROMPTS) for person in chosen]).to(base.device)
+    texts = {"PromptNet alone": person_text(base, promptnet, photos)}
     if names is not None:
-        words = names(traits_of(chosen).to(photos.device), noun_embedding(base)[0, 0])
-        state = base.text([PROMPT] * count, words[:, None])
-        columns["its name"] = list(sample_rows(base, lambda x, t, rows: state[rows], range(count), **ALONE))
-    columns["PromptNet alone"] = list(sample_rows(base, person_text(base, promptnet, photos), range(count), **ALONE))
+        texts = {"its name": named_text(base, names, chosen), **texts}
+    columns = {"photo": list(photos)}
+    columns |= {name: list(sample_rows(base, text, range(count), **ALONE)) for name, text in texts.items()}
     for photo in photos:
         for name, draw in learned(photo[None]).items():
             for prompt in PROMPTS:
                 with torch.enable_grad():
                     columns.setdefault(f"{name}: {prompt}", []).extend(draw(prompt, [0]))
     for prompt in PROMPTS:
-        columns[f"renderer: {prompt}"] = [tiny_people.oracle(person, prompt, 0) for person in chosen]
+        columns[f"renderer: {prompt}"] = [oracle(person, prompt, 0) for person in chosen]
     return columns
 
 
@@ -68,7 +66,7 @@ def in_every_style(base: TextToImage, count: int) -> dict[str, list[Tensor]]:
     rows: dict[str, list[Tensor]] = {}
     for person in people(count):
         scenes = [scene_for(person, style=style) for style in STYLES]
-        captions = [renderer.captions.full_caption(scene) for scene in scenes]
-        rows[f"{person}, renderer"] = [tiny_people.picture(person, scene) for scene in scenes]
+        captions = [full_caption(scene) for scene in scenes]
+        rows[f"{person}, renderer"] = list(pictures((person, scene) for scene in scenes))
         rows[f"{person}, base"] = list(from_captions(base, captions, **CAPTION))
     return rows

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from src.files.whole import read_object
+from src.files.whole import read_object, sha256_of, write_atomic
+from src.runs.provenance import now
 from src.tiny_world.gates.gate import Gate
 
 MANIFEST = "manifest.json"
@@ -42,7 +42,11 @@ def write_manifest(
     path = folder / MANIFEST
     kept = read_manifest(folder)["history"] if path.is_file() else []
     files = {
-        name: {"sha256": _sha256(folder / name), "bytes": (folder / name).stat().st_size, "stage": _maker(name, stages)}
+        name: {
+            "sha256": sha256_of(folder / name),
+            "bytes": (folder / name).stat().st_size,
+            "stage": _maker(name, stages),
+        }
         for name in _present(folder)
     }
     manifest = {
@@ -51,12 +55,8 @@ def write_manifest(
         "gates": [asdict(row) for row in gates],
         "history": [*kept, *map(dict, history)],
     }
-    beside = path.with_name(f".{MANIFEST}.tmp")
-    try:
-        beside.write_text(json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    write_atomic(path, text.encode())
     return manifest
 
 
@@ -79,6 +79,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def known_stages(folder: Path) -> dict[str, Any]:
+    """What the manifest of a folder says of stages; {} where there is none yet."""
+    return read_manifest(folder)["stages"] if (folder / MANIFEST).exists() else {}
+
+
+def replaced_gates(folder: Path) -> list[dict[str, Any]]:
+    """The gates of weights that are about to be replaced, as a row for the manifest's history; [] without any."""
+    gates = read_manifest(folder)["gates"] if (folder / MANIFEST).exists() else []
+    values = {f"{row['number']} {row['name']}": row["value"] for row in gates}
+    return [{"replaced": now(), "weights": weights_digest(folder), "gates": values}] if values else []
+
+
 def check_manifest(folder: Path) -> dict[str, Any]:
     """The manifest, after comparing the folder with it: every listed file as it was, and no other file.
 
@@ -97,7 +109,7 @@ def check_manifest(folder: Path) -> dict[str, Any]:
         size, digest = path.stat().st_size, entry["sha256"]
         if size != entry["bytes"]:
             raise ValueError(f"{path} is damaged, it has {size} bytes instead of {entry['bytes']}: {remedy}")
-        if _sha256(path) != digest:
+        if sha256_of(path) != digest:
             raise ValueError(f"{path} is damaged or foreign, its SHA-256 does not begin with {digest[:12]}: {remedy}")
     foreign = sorted(set(_present(folder)) - set(manifest["files"]))
     if foreign:
@@ -130,8 +142,3 @@ def _maker(name: str, stages: Mapping[str, Any]) -> str:
             f"{name} is of stage {stage or 'none'}, of which there is no report: {', '.join(stages)} report"
         )
     return str(stage)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

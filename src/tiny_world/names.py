@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.tiny_world import renderer
-from src.tiny_world.renderer.people import BEARDS, HAIR_STYLES, MARKS, SPLITS, Person
+from src.tiny_world.renderer.people import BEARDS, HAIR_STYLES, MARKS, SPLITS, Person, person_from
 
 STANDARD = 4000  # training people over whom traits are standardised
 
@@ -35,7 +34,7 @@ def traits(person: Person) -> Tensor:
 
 def traits_of(people: Sequence[int]) -> Tensor:
     """[P, T], the traits of people by their seeds."""
-    return torch.stack([traits(renderer.people.person(seed)) for seed in people])
+    return torch.stack([traits(person_from(seed)) for seed in people])
 
 
 class Names(nn.Module):

@@ -8,13 +8,26 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from src.tiny_world import renderer
+from src.tiny_world.renderer.captions import asked_for, scene_of
+from src.tiny_world.renderer.drawing import draw
+from src.tiny_world.renderer.people import SPLITS, Person, person_from
+from src.tiny_world.renderer.scenes import Scene, random_scene, reference_scene
 
 
-def picture(person: int, scene: renderer.people.Scene) -> Tensor:
+def drawn(person: Person, scene: Scene) -> Tensor:
     """The renderer's picture [3, 64, 64] in [-1, 1]."""
-    pixels, _ = renderer.drawing.draw(renderer.people.person(person), scene)
+    pixels, _ = draw(person, scene)
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def picture(person: int, scene: Scene) -> Tensor:
+    """The renderer's picture [3, 64, 64] in [-1, 1] of the person with this seed."""
+    return drawn(person_from(person), scene)
+
+
+def pictures(shown: Iterable[tuple[int, Scene]]) -> Tensor:
+    """Pictures [B, 3, 64, 64] in [-1, 1] of (person's seed, scene)."""
+    return torch.stack([picture(person, scene) for person, scene in shown])
 
 
 class TinyPhotos(Dataset[dict[str, Tensor]]):
@@ -32,19 +45,17 @@ class TinyPhotos(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         person = self.people[index]
-        return {
-            "image": picture(person, renderer.people.random_scene(np.random.default_rng([person, 5]), style="photo"))
-        }
+        return {"image": picture(person, random_scene(np.random.default_rng([person, 5]), style="photo"))}
 
 
 def asked_values(prompts: Iterable[str]) -> set[str]:
     """All that the prompts name: "red hat", "beach", "smiling"; ValueError for a prompt of no known style."""
-    return {value for prompt in prompts for value in renderer.captions.asked_for(prompt).values()}
+    return {value for prompt in prompts for value in asked_for(prompt).values()}
 
 
 def reference(person: int, prompts: Sequence[str], *, photos: int = 1) -> Tensor:
     """Reference photos [photos, 3, 64, 64] in scenes of their own, which show nothing that a prompt asks for."""
-    return torch.stack([picture(person, scene) for scene in _reference_scenes(person, prompts, photos)])
+    return pictures((person, scene) for scene in _reference_scenes(person, prompts, photos))
 
 
 def mask(photos: Tensor, person: int, prompts: Sequence[str]) -> Tensor:
@@ -56,22 +67,19 @@ def mask(photos: Tensor, person: int, prompts: Sequence[str]) -> Tensor:
         raise ValueError(
             f"the renderer has no mask of {person}: set mask@world.augmentation.mask=fixed_box or file (drawn by you)"
         )
-    drawn = [
-        renderer.drawing.draw(renderer.people.person(person), s)[1]
-        for s in _reference_scenes(person, prompts, len(photos))
-    ]
-    return torch.from_numpy(np.stack(drawn))[:, None].float() / 255
+    masks = [draw(person_from(person), scene)[1] for scene in _reference_scenes(person, prompts, len(photos))]
+    return torch.from_numpy(np.stack(masks))[:, None].float() / 255
 
 
-def _reference_scenes(person: int, prompts: Sequence[str], count: int) -> list[renderer.people.Scene]:
+def _reference_scenes(person: int, prompts: Sequence[str], count: int) -> list[Scene]:
     asked = asked_values(prompts)
-    return [renderer.people.reference_scene(person + 1_000_000 * k, avoid=asked) for k in range(count)]
+    return [reference_scene(person + 1_000_000 * k, avoid=asked) for k in range(count)]
 
 
 def oracle(person: int, prompt: str, seed: int) -> Tensor:
     """The ceiling [3, 64, 64]: the renderer draws this very person in the scene that the prompt asks for."""
-    scene = renderer.captions.scene_of(prompt, seed)
-    pose = renderer.people.reference_scene(seed + 7)
+    scene = scene_of(prompt, seed)
+    pose = reference_scene(seed + 7)
     return picture(person, replace(scene, x=pose.x, y=pose.y, scale=pose.scale, tilt=pose.tilt))
 
 
@@ -87,6 +95,6 @@ def people(split: str) -> list[int]:
 
 def split_of(name: str) -> Sequence[int]:
     """The people of a split. ValueError for one that there is not."""
-    if name not in renderer.people.SPLITS:
-        raise ValueError(f"split ({name}) must be one of {', '.join(renderer.people.SPLITS)}")
-    return renderer.people.SPLITS[name]
+    if name not in SPLITS:
+        raise ValueError(f"split ({name}) must be one of {', '.join(SPLITS)}")
+    return SPLITS[name]

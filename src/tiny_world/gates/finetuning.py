@@ -13,9 +13,9 @@ from torch import Tensor
 from src.metrics.identity import Identity
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
-from src.tiny_world import photos as tiny_people
+from src.tiny_world.base_sampling import person_text, sample_rows
 from src.tiny_world.gates.gate import Gate, gate
-from src.tiny_world.gates.inversion import person_text, sample_rows
+from src.tiny_world.photos import reference
 
 
 def identity_scores(
@@ -63,7 +63,7 @@ def finetuning_gate(
     wanted = {**grid, used: len(people)}
     before = []
     for number, person in enumerate(people):
-        photo = tiny_people.reference(person, ()).to(base.device)
+        photo = reference(person, ()).to(base.device)
         before.append(identity_scores(base, promptnet, judges, photo, steps=steps, guidance=guidance))
         for (lr, length), count in wanted.items():
             if number < count:

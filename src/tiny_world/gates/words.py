@@ -15,8 +15,8 @@ from torch import Tensor
 from src.diffusion import add_noise
 from src.models.base import TextToImage
 from src.models.prompts import generic_prompt
+from src.tiny_world.base_sampling import PROMPT, noun_embedding
 from src.tiny_world.gates.gate import Gate, gate
-from src.tiny_world.gates.inversion import PROMPT, noun_embedding
 
 GENERIC = "a person"
 # of the validation prompts' kind: nothing here is asked for by an evaluation prompt
@@ -77,13 +77,13 @@ def gamma_gate(base: TextToImage, photos: Tensor, tokens: Tensor, *, draws: int 
     most .6. Beside it stand gamma = .6 and .3, and interpolation, which is 0 at gamma = 0 by construction.
     photos: [P, 3, H, W]; tokens: [P, 1, D], each optimised on its photo.
     """
-    found = [
+    shares = [
         remaining_influence(base, photos[i : i + 1], tokens[i : i + 1], prompt, draws=draws, seed=seed + i)
         for i in range(len(photos))
         for prompt in JOINT
     ]
-    mean = {name: sum(each[name] for each in found) / len(found) for name in found[0]}
-    each = [round(one["position 0.0"], 4) for one in found]
+    mean = {name: sum(each[name] for each in shares) / len(shares) for name in shares[0]}
+    each = [round(one["position 0.0"], 4) for one in shares]
     details = {"left": mean, "each": each, "people": len(photos), "prompts": list(JOINT)}
     return gate(4, "gamma at the position: left at gamma = 0", mean["position 0.0"], 0.6, details, at_least=False)
 
@@ -95,8 +95,8 @@ def word_effects(
     """What each of the `words` changes in eps when it follows `start`. pseudo: S* [1 or B, K, D]."""
     rows = 1 if pseudo is None else len(pseudo)
     texts = [base.text([prompt] * rows, pseudo) for prompt in (start, *(f"{start} {each}" for each in words))]
-    bare, *said = (base.predict_noise(x_t, t, text.expand(len(x_t), -1, -1)) for text in texts)
-    return [effect(eps, bare) for eps in said]
+    bare, *followed = (base.predict_noise(x_t, t, text.expand(len(x_t), -1, -1)) for text in texts)
+    return [effect(eps, bare) for eps in followed]
 
 
 def token_effects(

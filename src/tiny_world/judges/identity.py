@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from src.tiny_world.judges.corruption import corrupt
 from src.tiny_world.names import traits_of
-from src.tiny_world.pictures import Pictures
-from src.tiny_world.training.loop import Budget, averaged, fit
+from src.tiny_world.training.checkpoints import averaged
+from src.tiny_world.training.loop import Budget, Descent, fit
+from src.tiny_world.training.pictures import Pictures
 
 TRAINING_PICTURES: dict[str, Any] = {"first": 140_000, "count": 40_000, "per_person": 10}
 SIDE = 112  # pixels, what insightface's recognisers take
@@ -156,8 +157,8 @@ def train_identity_judge(
 
     torch.manual_seed(seed)
     net = RecogniserInTraining(name, truth)
-    how: dict[str, Any] = {"budget": budget, "device": device, "peak_lr": 2e-3, "seed": seed, "ema_decay": 0.995}
-    run = fit(net, loss, checkpoint=cache / f"{name}.pt", **how)
+    descent = Descent(2e-3, ema_decay=0.995)
+    run = fit(net, loss, checkpoint=cache / f"{name}.pt", budget=budget, descent=descent, device=device, seed=seed)
     return run | {"parameters": sum(p.numel() for p in net.recogniser.parameters())}
 
 

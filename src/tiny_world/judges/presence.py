@@ -11,12 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.tiny_world import renderer
 from src.tiny_world.judges.corruption import corrupt
 from src.tiny_world.judges.identity import TRAINING_PICTURES, ConvRecogniser, fitted, write_onnx
-from src.tiny_world.pictures import Pictures, scene_for, to_tensor
-from src.tiny_world.renderer.people import SPLITS
-from src.tiny_world.training.loop import Budget, averaged, fit
+from src.tiny_world.photos import pictures
+from src.tiny_world.renderer.drawing import draw
+from src.tiny_world.renderer.people import SPLITS, person_from
+from src.tiny_world.renderer.scenes import scene_for
+from src.tiny_world.training.checkpoints import averaged
+from src.tiny_world.training.loop import Budget, Descent, fit
+from src.tiny_world.training.pictures import Pictures
 
 BATCH = 64  # faces, and as many non-faces
 NAME = "presence"
@@ -104,17 +107,22 @@ def ruined(images: Tensor, masks: Tensor, generator: torch.Generator) -> Tensor:
 
 def backgrounds(people: range) -> Tensor:
     """The training scene of each seed with nobody in it, [len(people), 3, 64, 64]."""
-    nobody = [renderer.drawing.draw(renderer.people.person(s), replace(scene_for(s), x=1000.0))[0] for s in people]
-    return torch.stack([to_tensor(picture) for picture in nobody])
+    return pictures((person, replace(scene_for(person), x=1000.0)) for person in people)
+
+
+def pictures_and_masks(people: range) -> tuple[Tensor, Tensor]:
+    """The training scene of each seed, [B, 3, 64, 64] in [-1, 1], and its subject masks [B, 1, 64, 64] in [0, 1]."""
+    masks = [torch.from_numpy(draw(person_from(person), scene_for(person))[1].copy()) for person in people]
+    return pictures((person, scene_for(person)) for person in people), torch.stack(masks)[:, None].float() / 255
 
 
 def train_presence_judge(cache: Path, *, budget: Budget, device: torch.device, seed: int = 1) -> dict[str, Any]:
     """Tell pictures of judge-training people from pictures without a face; resumes from `cache`/presence.pt."""
-    pictures, empty = Pictures(cache, **TRAINING_PICTURES), backgrounds(SPLITS["judges"][50_000:51_000])
+    kept, empty = Pictures(cache, **TRAINING_PICTURES), backgrounds(SPLITS["judges"][50_000:51_000])
 
     def loss(net: nn.Module, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
-        index = torch.randint(pictures.count, (2 * BATCH,), generator=generator)
-        images, masks = pictures.images(index), pictures.masks(index[BATCH:])
+        index = torch.randint(kept.count, (2 * BATCH,), generator=generator)
+        images, masks = kept.images(index), kept.masks(index[BATCH:])
         nobody = empty[torch.randint(len(empty), (BATCH // 8,), generator=generator)]
         x = torch.cat([images[:BATCH], ruined(images[BATCH:], masks, generator), nobody])
         truth = (torch.arange(len(x), device=device) < BATCH).float()
@@ -124,8 +132,8 @@ def train_presence_judge(cache: Path, *, budget: Budget, device: torch.device, s
 
     torch.manual_seed(seed)
     net = new_presence_net()
-    how: dict[str, Any] = {"budget": budget, "device": device, "peak_lr": 2e-3, "seed": seed, "ema_decay": 0.99}
-    run = fit(net, loss, checkpoint=cache / f"{NAME}.pt", **how)
+    descent = Descent(2e-3, ema_decay=0.99)
+    run = fit(net, loss, checkpoint=cache / f"{NAME}.pt", budget=budget, descent=descent, device=device, seed=seed)
     return run | {"parameters": sum(p.numel() for p in net.parameters())}
 
 
@@ -135,10 +143,7 @@ def export_presence_judge(cache: Path, path: Path) -> dict[str, float]:
     the worn faces stay below and the one that 1 % of the worn non-faces exceed."""
     net = new_presence_net()
     averaged(net, cache / f"{NAME}.pt")
-    people = SPLITS["calibration"][:400]
-    drawn = [renderer.drawing.draw(renderer.people.person(s), scene_for(s)) for s in people]
-    images = torch.stack([to_tensor(picture) for picture, _ in drawn])
-    masks = torch.stack([torch.from_numpy(mask.copy())[None].float() / 255 for _, mask in drawn])
+    images, masks = pictures_and_masks(SPLITS["calibration"][:400])
     generator = torch.Generator().manual_seed(0)
     empty = torch.cat([ruined(images, masks, generator), backgrounds(SPLITS["calibration"][400:450])])
     faces, others = (net(fitted(corrupt(x, generator)))[:, 0] for x in (images, empty))

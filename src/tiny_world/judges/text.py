@@ -19,11 +19,12 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from src.tiny_world import renderer
 from src.tiny_world.judges.corruption import corrupt
-from src.tiny_world.pictures import Pictures
-from src.tiny_world.renderer.people import SIZE, Scene
-from src.tiny_world.training.loop import Budget, averaged, fit
+from src.tiny_world.renderer.captions import PHRASES, WORDS, caption
+from src.tiny_world.renderer.scenes import SIZE, Scene
+from src.tiny_world.training.checkpoints import averaged
+from src.tiny_world.training.loop import Budget, Descent, fit
+from src.tiny_world.training.pictures import Pictures
 
 TRAINING_PICTURES: dict[str, Any] = {"first": 100_000, "count": 40_000}
 BATCH = 96
@@ -35,7 +36,7 @@ VISION: dict[str, dict[str, Any]] = {
     "text_c": {"layers": (1, 1, 1, 1), "width": 16, "head_width": 64, "image_size": SIZE},
 }
 # the slots of a scene and their values: what the helper heads of the training tell apart
-SLOTS: dict[str, tuple[str, ...]] = {slot: tuple(values) for slot, values in renderer.captions.PHRASES.items()}
+SLOTS: dict[str, tuple[str, ...]] = {slot: tuple(values) for slot, values in PHRASES.items()}
 START, END, PAD, UNKNOWN = "<|startoftext|>", "<|endoftext|>", "<|pad|>", "<|unknown|>"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 _LAST = "</w>"  # ends a word
@@ -47,7 +48,7 @@ def build_tokenizer() -> Tokenizer:
     Always the same one: a judge's ids must outlive the process that trained it (the library's own trainer numbers
     letters at random). The end token has the highest id, for open_clip pools at the argmax.
     """
-    merges = _merges(renderer.captions.WORDS)
+    merges = _merges(WORDS)
     spelling = [*_LETTERS, *(letter + _LAST for letter in _LETTERS)]
     pieces = dict.fromkeys([UNKNOWN, *spelling, *(left + right for left, right in merges)])
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
@@ -119,22 +120,19 @@ class TextJudgeInTraining(nn.Module):
         """images [B, 3, H, W], ids of their captions and of near misses [B, L]
         -> images against all texts [B, 2B], captions against images [B, B], slot -> its values' logits [B, V]."""
         with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-            seen, said = self.clip.encode_image(images), self.clip.encode_text(torch.cat([own, near]))
-        seen, said = seen.float(), F.normalize(said.float(), dim=-1)
-        logits = self.clip.logit_scale.exp().clamp(max=100) * F.normalize(seen, dim=-1) @ said.T
+            seen, read = self.clip.encode_image(images), self.clip.encode_text(torch.cat([own, near]))
+        seen, read = seen.float(), F.normalize(read.float(), dim=-1)
+        logits = self.clip.logit_scale.exp().clamp(max=100) * F.normalize(seen, dim=-1) @ read.T
         return logits, logits[:, : len(own)].T, {slot: head(seen) for slot, head in self.heads.items()}
 
 
 def near_miss(scene: Scene, rng: np.random.Generator) -> Scene:
     """The scene with one thing changed, or with the colours of two things exchanged: what a judge must not overlook."""
     hat, clothes = scene.headwear.split()[0], scene.clothes.split()[0]
-    exchangeable = (
-        hat in renderer.people.COLOURS and clothes in ("red", "blue", "green") and hat in ("red", "blue", "green")
-    )
-    if exchangeable and hat != clothes and rng.random() < 0.5:
-        return replace(
-            scene, headwear=scene.headwear.replace(hat, clothes), clothes=scene.clothes.replace(clothes, hat)
-        )
+    exchangeable = {hat, clothes} <= {"red", "blue", "green"} and hat != clothes
+    if exchangeable and rng.random() < 0.5:
+        headwear = scene.headwear.replace(hat, clothes)
+        return replace(scene, headwear=headwear, clothes=scene.clothes.replace(clothes, hat))
     slot = str(rng.choice(list(SLOTS)))
     others = [value for value in SLOTS[slot] if value != getattr(scene, slot)]
     changed: dict[str, Any] = {slot: str(rng.choice(others))}
@@ -154,7 +152,7 @@ class _Batches:
         scenes = [self.scene(i) for i in index.tolist()]
         misses = [near_miss(s, np.random.default_rng([seed, 1])) for s, seed in zip(scenes, seeds, strict=True)]
         own, near = (
-            [renderer.captions.caption(s, np.random.default_rng(seed)) for s, seed in zip(each, seeds, strict=True)]
+            [caption(s, np.random.default_rng(seed)) for s, seed in zip(each, seeds, strict=True)]
             for each in (scenes, misses)
         )
         truth = {slot: torch.tensor([_number(slot, getattr(s, slot)) for s in scenes]) for slot in SLOTS}
@@ -198,8 +196,8 @@ def train_text_judge(cache: Path, name: str, *, budget: Budget, device: torch.de
 
     torch.manual_seed(seed)
     net = TextJudgeInTraining(name, tokenizer.get_vocab_size())
-    how: dict[str, Any] = {"budget": budget, "device": device, "peak_lr": 1e-3, "seed": seed, "ema_decay": 0.995}
-    run = fit(net, loss, checkpoint=cache / f"{name}.pt", **how)
+    descent = Descent(1e-3, ema_decay=0.995)
+    run = fit(net, loss, checkpoint=cache / f"{name}.pt", budget=budget, descent=descent, device=device, seed=seed)
     return run | {"parameters": sum(p.numel() for p in net.clip.parameters())}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from src.tiny_world.renderer.people import SIZE, Scene
+from src.tiny_world.renderer.scenes import SIZE, Scene
 
 OVERSAMPLING = 4
 SHOULDER = 19.0  # face coordinates: below the chin of the longest face

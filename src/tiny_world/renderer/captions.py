@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from src.tiny_world.renderer import people
-from src.tiny_world.renderer.people import Scene
+from src.tiny_world.renderer.scenes import CLOTHES, COLOURS, EYEWEAR, HEADWEAR, Scene, reference_scene
 
 _STYLE = {
     "photo": ("a photo of", "a photograph of", "a picture of", "a portrait of", "a snapshot of"),
@@ -44,13 +43,13 @@ def _article(noun: str) -> str:
 # slot -> value -> the phrases that say it; the first is the plainest
 PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
     "style": _STYLE,
-    "headwear": {v: tuple(f"{w} {_article(v)}" for w in _WEAR) for v in people.HEADWEAR},
-    "eyewear": {v: tuple(f"{w} {v}" for w in _WEAR[:2]) for v in people.EYEWEAR},
-    "clothes": {v: tuple(f"{w} a {v}" for w in ("wearing", "in", "dressed in")) for v in people.CLOTHES},
+    "headwear": {v: tuple(f"{w} {_article(v)}" for w in _WEAR) for v in HEADWEAR},
+    "eyewear": {v: tuple(f"{w} {v}" for w in _WEAR[:2]) for v in EYEWEAR},
+    "clothes": {v: tuple(f"{w} a {v}" for w in ("wearing", "in", "dressed in")) for v in CLOTHES},
     "expression": _EXPRESSION,
     "background": {
         **_PLACE,
-        **{f"{c} background": (f"in front of a {c} wall", f"on a {c} background") for c in people.COLOURS},
+        **{f"{c} background": (f"in front of a {c} wall", f"on a {c} background") for c in COLOURS},
     },
 }
 PERSON = "a person"
@@ -125,7 +124,7 @@ def scene_of(prompt: str, seed: int) -> Scene:
         ValueError: the prompt asks for no known style.
     """
     asked: dict[str, Any] = asked_for(prompt)
-    return replace(people.reference_scene(seed), **asked)
+    return replace(reference_scene(seed), **asked)
 
 
 def _openings() -> str:

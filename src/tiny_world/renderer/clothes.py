@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from src.tiny_world.renderer.canvas import CIRCLE, DARK, SHOULDER, Canvas, shade
-from src.tiny_world.renderer.people import COLOURS, Person
+from src.tiny_world.renderer.people import Person
+from src.tiny_world.renderer.scenes import COLOURS
 
 
 def clothes_on(canvas: Canvas, person: Person, clothes: str) -> None:

@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from src.tiny_world.renderer.canvas import OVERSAMPLING, Canvas, Colour
 from src.tiny_world.renderer.features import subject
-from src.tiny_world.renderer.people import COLOURS, SIZE, Person, Scene
+from src.tiny_world.renderer.people import Person
+from src.tiny_world.renderer.scenes import COLOURS, SIZE, Scene
 
 _LUMA = np.array([0.3, 0.59, 0.11], np.float32)
 

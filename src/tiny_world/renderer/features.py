@@ -6,7 +6,8 @@ import numpy as np
 
 from src.tiny_world.renderer.canvas import ANGLES, Canvas, shade
 from src.tiny_world.renderer.clothes import clothes_on, eyewear_on, headwear_on
-from src.tiny_world.renderer.people import Person, Scene
+from src.tiny_world.renderer.people import Person
+from src.tiny_world.renderer.scenes import Scene
 
 _MARK_AT = {
     "left cheek": (-7.0, 6.5),

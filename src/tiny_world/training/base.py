@@ -2,58 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from src.diffusion import Schedule, add_noise
-from src.tiny_world import renderer
-from src.tiny_world.generator import kept_tokenizer, load_vae, new_base
-from src.tiny_world.names import encode_named, noun_of, traits_of
-from src.tiny_world.pictures import Pictures, read_rows, scene_for, to_tensor, write_rows
-from src.tiny_world.renderer.people import SPLITS, STYLES
-from src.tiny_world.training.loop import Budget, fit, mixed
-from src.tiny_world.wordings import NOUN, Wordings, word_ids
+from src.diffusion import Schedule
+from src.tiny_world.generator import new_base
+from src.tiny_world.names import encode_named, noun_of
+from src.tiny_world.renderer.scenes import STYLES
+from src.tiny_world.training.checkpoints import kept_tokenizer, load_vae
+from src.tiny_world.training.latents import Latents, known_traits
+from src.tiny_world.training.loop import Budget, Descent, fit, mixed
+from src.tiny_world.training.pictures import Pictures
+from src.tiny_world.training.probe import Probe
+from src.tiny_world.training.wordings import NOUN, Wordings, word_ids
 
 EMPTY = 0.1  # of the captions are empty
 NOT_PHOTO = 1.5  # how often a picture that is no photo is shown, for a photo's once
-PROBED = (100, 300, 500, 700, 900)  # timesteps of the probe
-
-
-class Latents:
-    """Posterior mean and standard deviation of every picture, encoded once, on a device."""
-
-    def __init__(self, cache: Path, pictures: Pictures, device: torch.device):
-        vae = hashlib.sha256((cache / "vae.pt").read_bytes()).hexdigest()[:8]
-        # those of an autoencoder that was trained further are others
-        path = cache / f"latents-{vae}-{pictures.key}.npy"
-        autoencoder = load_vae(cache)
-        if not path.exists():
-            _encode_all(autoencoder, pictures, path, device)
-        self.data, self.scale = read_rows(path, device), autoencoder.config.scaling_factor
-
-    def sample(self, index: Tensor, generator: torch.Generator) -> Tensor:
-        """Scaled posterior samples [B, 4, 16, 16]."""
-        mean, std = self.data[index].float().unbind(1)
-        return self.scale * (mean + std * torch.randn(mean.shape, generator=generator, device=mean.device))
-
-
-@torch.no_grad()
-def _encode_all(vae: Any, pictures: Pictures, path: Path, device: torch.device) -> None:
-    beside, vae = path.with_suffix(".tmp.npy"), vae.to(device)
-    out = np.lib.format.open_memmap(beside, "w+", np.float16, (pictures.count, 2, 4, 16, 16))
-    for index in torch.arange(pictures.count).split(100 if device.type == "cpu" else 2000):
-        with torch.autocast(device.type, torch.bfloat16):
-            posterior = vae.encode(pictures.images(index).to(device)).latent_dist
-        out[index[0] : index[-1] + 1] = torch.stack([posterior.mean, posterior.std], 1).half().cpu().numpy()
-    out.flush()
-    os.replace(beside, path)
 
 
 def shown_states(text: Tensor, ids: Tensor, end_id: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -93,60 +61,6 @@ def named_states(text_encoder: Any, ids: Tensor, names: Tensor, at: Tensor) -> T
     position = torch.arange(ids.shape[1], device=ids.device)
     mixed_up = torch.where((position == at[:half, None])[..., None], own[:half], other)
     return torch.cat([mixed_up, own[half:]])
-
-
-class Probe:
-    """Does the base read names? The noise loss of unseen people's photos under their own name, another's, and none."""
-
-    def __init__(self, vae: Any, tokenizer: Any, device: torch.device, people: int = 64):
-        chosen = SPLITS["validation"][4000 : 4000 + people]
-        photos = torch.stack(
-            [
-                to_tensor(renderer.drawing.draw(renderer.people.person(seed), scene_for(seed, style="photo"))[0])
-                for seed in chosen
-            ]
-        )
-        with torch.no_grad():
-            self.x_0 = (vae.config.scaling_factor * vae.encode(photos).latent_dist.mean).to(device)
-        self.eps = torch.randn(self.x_0.shape, generator=torch.Generator().manual_seed(0)).to(device)
-        self.traits = traits_of(chosen).to(device)
-        ids = tokenizer(f"a photo of {NOUN}", padding="max_length", return_tensors="pt").input_ids.to(device)
-        self.ids, self.end = ids.expand(people, -1), 5
-        self.noun_id, self.schedule = int(ids[0, 4]), Schedule.ddim(50)
-
-    @torch.no_grad()
-    def __call__(self, net: Any) -> dict[str, float]:
-        """Losses, means over people and PROBED timesteps: own, other, generic; and own over other at t = 500."""
-        noun = noun_of(net["text_encoder"], self.noun_id)
-        own = net["names"](self.traits, noun)
-        names = {"own": own, "other": own.roll(1, 0), "generic": noun.expand_as(own)}
-        losses = {name: self._losses(net, words) for name, words in names.items()}
-        middle = PROBED.index(500)
-        found = {name: sum(each) / len(each) for name, each in losses.items()}
-        return found | {"own_over_other_500": losses["own"][middle] / losses["other"][middle]}
-
-    def _losses(self, net: Any, names: Tensor) -> list[float]:
-        at = torch.full((len(names),), 4, device=names.device)
-        losses = []
-        with mixed(names.device):
-            text = encode_named(net["text_encoder"], self.ids, names, at)
-            seen = (torch.arange(text.shape[1], device=text.device) < self.end).expand(len(text), -1)
-            for t in PROBED:
-                steps = torch.full((len(names),), t, device=names.device)
-                x_t = add_noise(self.x_0, self.eps, t, self.schedule)
-                # past what may have been compiled for the training's own shapes
-                noise = net["unet"].forward(x_t, steps, text, encoder_attention_mask=seen).sample.float()
-                losses.append(float((noise - self.eps).square().mean()))
-        return losses
-
-
-def known_traits(cache: Path, pictures: Pictures, device: torch.device) -> Tensor:
-    """The traits of all people shown [P, T], in their order."""
-    path = cache / f"traits-{pictures.key}.npy"
-    if not path.exists():
-        one = lambda index: traits_of([pictures.first + index])[0].numpy()  # noqa: E731
-        write_rows(path, one, -(-pictures.count // pictures.per_person), one(0).shape, np.float32)
-    return read_rows(path, device)
 
 
 def by_third(losses: Tensor, third: Tensor) -> dict[str, Tensor]:
@@ -209,7 +123,7 @@ def train_base(
         net["unet"].to(memory_format=torch.channels_last)
     if compiled:
         net["unet"].compile()
-    how: dict[str, Any] = {"budget": budget, "device": device, "draws": device, "peak_lr": lr, "seed": seed}
-    probe = Probe(load_vae(cache), tokenizer, device)
-    report = fit(net, loss, checkpoint=cache / "base.pt", ema_decay=0.999, decay_from=0.5, probe=probe, **how)
+    descent, probe = Descent(lr, decay_from=0.5), Probe(load_vae(cache), tokenizer, device)
+    how: dict[str, Any] = {"budget": budget, "descent": descent, "device": device, "draws": device, "seed": seed}
+    report = fit(net, loss, checkpoint=cache / "base.pt", probe=probe, **how)
     return report | {"batch": batch, "pictures_seen": batch * report["steps"], "pictures_drawn": drawn.count}

@@ -6,8 +6,6 @@ Lightning's trainer serves PromptNet; here a step is a few milliseconds, and a t
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -20,8 +18,11 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel
 
+from src.tiny_world.training.checkpoints import resume, save
+
 SAVE_EVERY = 60.0  # seconds
 LOG_EVERY = 50  # steps; a loss is looked at, and a GPU waited for, no more often
+WARMUP = 200  # steps
 AVERAGE_EVERY = 4  # steps: on a GPU each update waits for the step at hand
 
 
@@ -45,11 +46,27 @@ class Budget:
         return min(1.0, max(1.0 if step >= self.steps else step / self.steps, of_time))
 
 
-def learning_rate(step: int, spent: float, *, peak: float, warmup: int = 200, decay_from: float = 0.6) -> float:
-    """Warm up, stay, then fall linearly to a hundredth over the last part of the budget; spent in [0, 1]."""
-    rise = min(1.0, (step + 1) / warmup)
-    fall = 1.0 if spent < decay_from else 1 - 0.99 * (spent - decay_from) / (1 - decay_from)
-    return peak * rise * fall
+@dataclass(frozen=True)
+class Descent:
+    """How a net is optimised: AdamW at a rate that warms up, stays, then falls linearly to a hundredth of its peak.
+
+    decay_from: the share of the budget from which on it falls. ema_decay: of the weights' moving average, a step.
+    """
+
+    peak_lr: float
+    weight_decay: float = 0.01
+    decay_from: float = 0.6
+    ema_decay: float = 0.999
+
+    def rate(self, step: int, spent: float) -> float:
+        """The learning rate; spent: the share of the budget that is over, in [0, 1]."""
+        rise = min(1.0, (step + 1) / WARMUP)
+        fall = 1.0 if spent < self.decay_from else 1 - 0.99 * (spent - self.decay_from) / (1 - self.decay_from)
+        return self.peak_lr * rise * fall
+
+    def optimizer(self, net: nn.Module, device: torch.device) -> torch.optim.Optimizer:
+        how: dict[str, Any] = {"betas": (0.9, 0.99), "weight_decay": self.weight_decay, "fused": device.type != "mps"}
+        return torch.optim.AdamW(net.parameters(), lr=self.peak_lr, **how)
 
 
 def fit(
@@ -58,13 +75,10 @@ def fit(
     *,
     checkpoint: Path,
     budget: Budget,
-    peak_lr: float,
+    descent: Descent,
     seed: int,
     device: torch.device | str = "cpu",
     draws: torch.device | str = "cpu",
-    ema_decay: float = 0.999,
-    weight_decay: float = 0.01,
-    decay_from: float = 0.6,
     probe: Callable[[Any], Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
     """Train `net` on `device` until the budget is spent, resuming from `checkpoint`; it ends with averaged weights.
@@ -75,40 +89,32 @@ def fit(
     """
     device = torch.device(device)
     net.to(device)
-    average = AveragedModel(net, multi_avg_fn=_moving_average(ema_decay**AVERAGE_EVERY), use_buffers=True)
-    optimizer = _adamw(net, peak_lr, weight_decay, device)
-    state = _resume(checkpoint, net, average, optimizer)
+    average = AveragedModel(net, multi_avg_fn=_moving_average(descent.ema_decay**AVERAGE_EVERY), use_buffers=True)
+    optimizer = descent.optimizer(net, device)
+    state = resume(checkpoint, net, average, optimizer)
     net.train()
     started, saved_at = time.monotonic() - state["wall_s"], time.monotonic()
     step, spent = state["step"], budget.spent(state["step"], state["wall_s"])
     while spent < 1:
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, spent, peak=peak_lr, decay_from=decay_from)
+            group["lr"] = descent.rate(step, spent)
         value, parts = loss(net, torch.Generator(draws).manual_seed(seed * 1_000_003 + step))
         _descend(net, optimizer, value)
         step += 1
         if step % AVERAGE_EVERY == 0:
             average.update_parameters(net)
         spent = budget.spent(step, time.monotonic() - started)
-        save = spent >= 1 or time.monotonic() - saved_at > SAVE_EVERY
-        if step % LOG_EVERY == 0 or save:
-            state |= {
-                "step": step,
-                "wall_s": time.monotonic() - started,
-                "log": _finite(checkpoint, step, value, parts),
-            }
+        due = spent >= 1 or time.monotonic() - saved_at > SAVE_EVERY
+        if step % LOG_EVERY == 0 or due:
+            log = _finite(checkpoint, step, value, parts)
+            state |= {"step": step, "wall_s": time.monotonic() - started, "log": log}
             _say(checkpoint, budget, state, {} if probe is None else probe(net))
-        if save:
-            _save(checkpoint, net, average, optimizer, state)
+        if due:
+            save(checkpoint, net, average, optimizer, state)
             saved_at = time.monotonic()
     net.load_state_dict(average.module.state_dict())
     net.eval()
     return _report(state) | {"seed": seed, "device": device.type}
-
-
-def _adamw(net: nn.Module, lr: float, weight_decay: float, device: torch.device) -> torch.optim.Optimizer:
-    fused = device.type != "mps"
-    return torch.optim.AdamW(net.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay, fused=fused)
 
 
 def _report(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,61 +168,3 @@ def _moving_average(decay: float) -> Callable[..., None]:
                 average.copy_(value)
 
     return update
-
-
-def _save(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".tmp")
-    torch.save(
-        {
-            "net": net.state_dict(),
-            "average": average.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            **progress,
-        },
-        beside,
-    )
-    os.replace(beside, path)
-
-
-def _saved(path: Path) -> dict[str, Any]:
-    """What a stage has written. ValueError for a file that is damaged, or holds more than numbers."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).strip().split(". ")[0]
-        raise ValueError(f"{path} is no checkpoint of a stage ({reason}): delete it to begin anew") from error
-
-
-def _resume(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    if not path.exists():
-        return {"step": 0, "wall_s": 0.0, "log": {}, "start": ""}
-    saved = _saved(path)
-    net.load_state_dict(saved["net"])
-    average.load_state_dict(saved["average"])
-    if saved["optimizer"]:
-        optimizer.load_state_dict(saved["optimizer"])
-    return {key: saved[key] for key in ("step", "wall_s", "log", "start")}
-
-
-def write_start(path: Path, net: nn.Module, start: str) -> None:
-    """A checkpoint at step 0 that begins with these weights and an optimiser that has seen nothing.
-
-    start: where the weights come from, for the report.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    weights = {"net": net.state_dict(), "average": AveragedModel(net).state_dict(), "optimizer": {}}
-    torch.save({**weights, "step": 0, "wall_s": 0.0, "log": {}, "start": start}, path)
-
-
-def averaged(net: nn.Module, path: Path, only: str = "") -> nn.Module:
-    """`net` with the averaged weights of a checkpoint, finished or not; `only` keeps the names that begin so.
-
-    Raises:
-        FileNotFoundError: the stage that writes the checkpoint has not run.
-    """
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: run `python -m src.build_tiny_world stage={path.stem}` first")
-    saved = _saved(path)["average"]
-    net.load_state_dict({k.removeprefix("module."): v for k, v in saved.items() if k.startswith(f"module.{only}")})
-    return net.eval().requires_grad_(False)

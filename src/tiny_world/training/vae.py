@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.tiny_world.generator import SCALE, TRAINING_PICTURES, new_vae
-from src.tiny_world.pictures import Irises, Pictures
-from src.tiny_world.training.loop import Budget, fit, mixed
+from src.tiny_world.generator import new_vae
+from src.tiny_world.training.checkpoints import SCALE
+from src.tiny_world.training.loop import Budget, Descent, fit, mixed
+from src.tiny_world.training.pictures import TRAINING_PICTURES, Irises, Pictures
 
 IRIS_WEIGHT = 120  # of a pixel that is all iris, where the background has 1
 
@@ -42,21 +43,11 @@ def train_vae(cache: Path, *, budget: Budget, device: torch.device, seed: int = 
         return total, {"psnr": psnr.detach(), "kl": kl.detach(), "iris": off.detach()}
 
     vae = new_vae()
-    report = fit(
-        vae,
-        loss,
-        checkpoint=cache / "vae.pt",
-        budget=budget,
-        device=device,
-        draws=device,
-        peak_lr=1.5e-3,
-        seed=seed,
-        ema_decay=0.995,
-        weight_decay=0.0,
-    )
+    descent = Descent(1.5e-3, weight_decay=0.0, ema_decay=0.995)
+    how: dict[str, Any] = {"budget": budget, "descent": descent, "device": device, "draws": device, "seed": seed}
+    report = fit(vae, loss, checkpoint=cache / "vae.pt", **how)
     with torch.no_grad():
-        means = torch.cat(
-            [vae.encode(pictures.images(part)).latent_dist.mean for part in torch.arange(2000).split(100)]
-        )
+        parts = torch.arange(2000).split(100)
+        means = torch.cat([vae.encode(pictures.images(part)).latent_dist.mean for part in parts])
     (cache / SCALE).write_text(json.dumps({"scaling_factor": round(1 / float(means.std()), 5)}))
     return report

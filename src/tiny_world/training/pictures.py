@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from src.tiny_world import renderer
 from src.tiny_world.photos import TinyPhotos
-from src.tiny_world.renderer.people import SIZE, Scene
+from src.tiny_world.renderer.captions import caption
+from src.tiny_world.renderer.drawing import draw
+from src.tiny_world.renderer.people import person_from
+from src.tiny_world.renderer.scenes import SIZE, Scene, scene_for
 
-
-def scene_for(seed: int, *, style: str | None = None) -> Scene:
-    """The training scene with this seed."""
-    return renderer.people.random_scene(np.random.default_rng([seed, 4]), style=style)
+TRAINING_PICTURES: dict[str, Any] = {"first": 0, "count": 50_000}  # of the autoencoder and the image encoder
 
 
 class Pictures:
@@ -54,7 +54,7 @@ class Pictures:
 
     def _picture(self, index: int) -> np.ndarray:
         """uint8 [64, 64, 4]: the picture and its mask."""
-        picture, mask = renderer.drawing.draw(renderer.people.person(self.person_of(index)), self.scene_of(index))
+        picture, mask = draw(person_from(self.person_of(index)), self.scene_of(index))
         return np.dstack([picture, mask])
 
     def images(self, indices: Sequence[int] | Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class Pictures:
     def captions(self, indices: Sequence[int] | Tensor, seed: int) -> list[str]:
         """A new wording for every (picture, seed)."""
         numbers = torch.as_tensor(indices).tolist()
-        return [renderer.captions.caption(self.scene_of(i), np.random.default_rng([i, seed])) for i in numbers]
+        return [caption(self.scene_of(i), np.random.default_rng([i, seed])) for i in numbers]
 
 
 class KeptPhotos(Dataset[dict[str, Tensor]]):
@@ -108,10 +108,8 @@ class Irises:
 
     def _iris(self, index: int) -> np.ndarray:
         """uint8 [64, 64, 1]: what changes between white irises and black ones, so hair and sunglasses hide it."""
-        person, scene = renderer.people.person(self.pictures.person_of(index)), self.pictures.scene_of(index)
-        white, black = (
-            renderer.drawing.draw(replace(person, iris=(value,) * 3), scene)[0].astype(np.int16) for value in (255, 0)
-        )
+        person, scene = person_from(self.pictures.person_of(index)), self.pictures.scene_of(index)
+        white, black = (draw(replace(person, iris=(value,) * 3), scene)[0].astype(np.int16) for value in (255, 0))
         return np.abs(white - black).max(-1, keepdims=True).astype(np.uint8)
 
     def masks(self, indices: Sequence[int] | Tensor) -> Tensor:
@@ -130,6 +128,8 @@ def write_rows(
     with get_context("fork").Pool(initializer=_ROW.append, initargs=(row,)) as pool:
         for index, made in enumerate(pool.imap(_made, range(count), chunksize=100)):
             out[index] = made
+        pool.close()
+        pool.join()  # before the pool's end, which would stop them by a signal
     out.flush()
     os.replace(beside, path)
 
@@ -144,8 +144,3 @@ def _made(index: int) -> np.ndarray:
 def read_rows(path: Path, device: torch.device | str) -> Tensor:
     """What `write_rows` wrote, on a device; on the CPU the file is mapped and never written to."""
     return torch.from_numpy(np.load(path, mmap_mode="c")).to(device)
-
-
-def to_tensor(pictures: np.ndarray) -> Tensor:
-    """uint8 [..., H, W, 3] -> float [..., 3, H, W] in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).movedim(-1, -3).float() / 127.5 - 1

@@ -12,10 +12,9 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from src.models.prompts import PLACEHOLDER
-from src.tiny_world import renderer
-from src.tiny_world.pictures import Pictures, read_rows, write_rows
-from src.tiny_world.renderer.captions import PHRASES, WORDS
-from src.tiny_world.renderer.people import STYLES, Scene
+from src.tiny_world.renderer.captions import PHRASES, WORDS, caption
+from src.tiny_world.renderer.scenes import STYLES, Scene
+from src.tiny_world.training.pictures import Pictures, read_rows, write_rows
 
 COUNT = 8  # wordings of a picture; the second half of them call the person by name
 ALONE = 0.2  # of the named ones say nothing but the style and the name
@@ -25,7 +24,7 @@ NOUN = "person"  # the word that stands where a name will be
 class Wordings:
     """COUNT wordings of every picture: ids [B, L], and where the name stands [B] (0: there is none).
 
-    style: [count], the number of each picture's style in renderer.people.STYLES.
+    style: [count], the number of each picture's style in renderer.scenes.STYLES.
     """
 
     def __init__(self, folder: Path, pictures: Pictures, tokenizer: CLIPTokenizer, device: torch.device | str):
@@ -49,10 +48,10 @@ class Wordings:
 def word_ids(tokenizer: CLIPTokenizer) -> dict[str, int]:
     """The one token of each word of the world. ValueError for a tokenizer that splits one."""
     ids = {word: tokenizer(word, add_special_tokens=False).input_ids for word in WORDS}
-    split = [word for word, own in ids.items() if len(own) != 1]
+    split = [word for word, pieces in ids.items() if len(pieces) != 1]
     if split:
         raise ValueError(f"the tokenizer splits {split[0]!r}: names need words of one token, so make a new tokenizer")
-    return {word: own[0] for word, own in ids.items()}
+    return {word: pieces[0] for word, pieces in ids.items()}
 
 
 def _row(
@@ -62,12 +61,12 @@ def _row(
     rng, scene = np.random.default_rng([index, 8]), scene_of(index)
     out = np.full((COUNT, length + 2), ends[2], np.int16)
     for number in range(COUNT):
-        text = renderer.captions.caption(scene, rng, PLACEHOLDER if number >= COUNT // 2 else None)
+        text = caption(scene, rng, PLACEHOLDER if number >= COUNT // 2 else None)
         if number >= COUNT // 2 and rng.random() < ALONE:
             text = f"{rng.choice(PHRASES['style'][scene.style])} {PLACEHOLDER}"
-        said = text.split()
-        ids = [ends[0], *(words[NOUN if word == PLACEHOLDER else word] for word in said), ends[1]]
+        spoken = text.split()
+        ids = [ends[0], *(words[NOUN if word == PLACEHOLDER else word] for word in spoken), ends[1]]
         out[number, : len(ids)] = ids
-        out[number, -2] = said.index(PLACEHOLDER) + 1 if PLACEHOLDER in said else 0
+        out[number, -2] = spoken.index(PLACEHOLDER) + 1 if PLACEHOLDER in spoken else 0
         out[number, -1] = STYLES.index(scene.style)
     return out

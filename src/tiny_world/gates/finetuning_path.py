@@ -12,11 +12,11 @@ from src.metrics.identity import Identity
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 from src.models.prompts import generic_prompt
-from src.tiny_world import photos as tiny_people
+from src.tiny_world.base_sampling import PROMPT
 from src.tiny_world.gates.finetuning import identity_scores
 from src.tiny_world.gates.gate import Gate, gate
-from src.tiny_world.gates.inversion import PROMPT
 from src.tiny_world.gates.words import GENERIC, WORDS, noisy, word_effects
+from src.tiny_world.photos import reference
 
 PATH = (25, 50, 100, 200, 400)  # steps
 WAY = 0.9  # of its way from PromptNet alone to its best: how far identity has come where the gate looks
@@ -38,12 +38,12 @@ def path_gate(
     For each number of steps the mean over people and phrases, and beside it the identity reached (mean over judges and
     people); the value is the effect at the first of them where identity has come 90 % of its way. Bound: at most .7.
     """
-    found = [
+    walks = [
         _along(base, promptnet, judges, finetune, person, path, draws, {"steps": 15, "guidance": 1.5, **sampling})
         for person in people
     ]
     rows = {
-        length: {name: sum(one[length][name] for one in found) / len(found) for name in ("effect", "identity")}
+        length: {name: sum(walk[length][name] for walk in walks) / len(walks) for name in ("effect", "identity")}
         for length in (0, *path)
     }
     value = rows[over_fitted(rows)]["effect"]
@@ -69,17 +69,17 @@ def _along(
     sampling: Mapping[str, Any],
 ) -> dict[int, dict[str, float]]:
     """Steps -> effect and identity of one person; 0 steps: PromptNet alone."""
-    photo = tiny_people.reference(person, [f"{PROMPT} {words}" for words in WORDS]).to(base.device)
+    photo = reference(person, [f"{PROMPT} {words}" for words in WORDS]).to(base.device)
     x_t, t = noisy(base, photo, draws, person)
     before = torch.tensor(word_effects(base, x_t, t, generic_prompt(PROMPT, GENERIC), WORDS))
     rows = {}
     for length in (0, *path):
         tuned = replace(finetune, steps=length)(base, promptnet, photo) if length else None
-        own, net = (base, promptnet) if tuned is None else (tuned.base, tuned.promptnet)
+        learned, net = (base, promptnet) if tuned is None else (tuned.base, tuned.promptnet)
         with torch.no_grad():
-            shown = (x.expand(draws, *x.shape[1:]) for x in (own.encode(photo), own.see(photo)))
+            shown = (x.expand(draws, *x.shape[1:]) for x in (learned.encode(photo), learned.see(photo)))
             pseudo = net(x_t, t, *shown)
-        after = torch.tensor(word_effects(own, x_t, t, PROMPT, WORDS, pseudo))
-        reached = identity_scores(own, net, judges, photo, **sampling)
+        after = torch.tensor(word_effects(learned, x_t, t, PROMPT, WORDS, pseudo))
+        reached = identity_scores(learned, net, judges, photo, **sampling)
         rows[length] = {"effect": float((after / before).mean()), "identity": sum(reached.values()) / len(reached)}
     return rows

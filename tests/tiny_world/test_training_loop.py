@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from src.tiny_world.training import loop as training
-from src.tiny_world.training.loop import Budget, averaged, fit, learning_rate, write_start
+from src.tiny_world.training import loop
+from src.tiny_world.training.checkpoints import averaged, write_start
+from src.tiny_world.training.loop import Budget, Descent, fit
 
 
 def regression(net, generator):
@@ -21,11 +22,11 @@ def linear():
 
 def trained(path, steps):
     net = linear()
-    return net, fit(net, regression, checkpoint=path, budget=Budget(steps), peak_lr=0.05, seed=1)
+    return net, fit(net, regression, checkpoint=path, budget=Budget(steps), descent=Descent(0.05), seed=1)
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
     whole, _ = trained(tmp_path / "whole.pt", 12)
 
     calls = iter(range(7))
@@ -35,7 +36,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path, monkeypatch):
         return regression(net, generator)
 
     with pytest.raises(StopIteration):
-        fit(linear(), stops, checkpoint=tmp_path / "part.pt", budget=Budget(12), peak_lr=0.05, seed=1)
+        fit(linear(), stops, checkpoint=tmp_path / "part.pt", budget=Budget(12), descent=Descent(0.05), seed=1)
     resumed, report = trained(tmp_path / "part.pt", 12)
     assert report["steps"] == 12
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
@@ -55,19 +56,21 @@ def test_a_training_goes_on_from_given_weights_and_says_so(tmp_path):
 def test_a_loss_that_is_not_finite_stops_with_the_step(tmp_path):
     with pytest.raises(ValueError, match=r"run: the loss is nan at step 1"):
         fit(linear(), lambda net, g: (net(torch.full((1, 3), torch.nan)).sum(), {}), checkpoint=tmp_path / "run.pt",
-            budget=Budget(1), peak_lr=0.1, seed=0)  # fmt: skip
+            budget=Budget(1), descent=Descent(0.1), seed=0)  # fmt: skip
 
 
 def test_the_rate_follows_the_share_of_steps_or_of_time_that_is_over():
     steps, minutes = Budget(1000), Budget(1000, 2.0)
     assert steps.spent(500, 10_000) == 0.5 and steps.spent(1000, 0) == 1
     assert minutes.spent(100, 60) == 0.5 and minutes.spent(900, 60) == 0.9 and minutes.spent(0, 120) == 1
-    rates = [learning_rate(500, spent, peak=1.0, decay_from=0.6) for spent in (0.1, 0.6, 0.8, 1.0)]
+    rates = [Descent(1.0).rate(500, spent) for spent in (0.1, 0.6, 0.8, 1.0)]
     assert rates == pytest.approx([1.0, 1.0, 0.505, 0.01])
     with pytest.raises(ValueError, match=r"minutes \(0\) must be above 0"):
         Budget(10, 0)
 
 
 def test_a_training_ends_when_its_time_is_over(tmp_path):
-    report = fit(linear(), regression, checkpoint=tmp_path / "run.pt", budget=Budget(10**9, 0.01), peak_lr=0.05, seed=1)
+    report = fit(
+        linear(), regression, checkpoint=tmp_path / "run.pt", budget=Budget(10**9, 0.01), descent=Descent(0.05), seed=1
+    )
     assert 1 < report["steps"] < 10**6 and report["wall_s"] <= 2

@@ -1,0 +1,144 @@
+"""From checkpoints to the shipped folders (a diffusers pipeline in half precision, PromptNet, examples), and back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import CLIPTokenizer
+
+from src.files.whole import sha256_of
+from src.models.promptnet import PromptNet
+from src.runs.store import to_picture
+from src.tiny_world.generator import (
+    TEXT_WIDTH,
+    new_base,
+    new_image_encoder,
+    new_scheduler,
+    new_text_encoder,
+    new_tokenizer,
+    new_unet,
+    new_vae,
+)
+from src.tiny_world.manifest import weights_digest
+from src.tiny_world.names import Names
+from src.tiny_world.photos import reference
+from src.tiny_world.renderer.captions import WORDS
+from src.tiny_world.renderer.people import SPLITS
+from src.tiny_world.training.checkpoints import (
+    SCALE,
+    kept_tokenizer,
+    load_base,
+    load_image_encoder,
+    load_vae,
+    write_start,
+)
+
+NAMES = "names.safetensors"  # in the cache, beside the checkpoints
+_CLASSES = {
+    "vae": ["diffusers", "AutoencoderKL"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "image_encoder": ["transformers", "CLIPVisionModel"],
+}
+
+
+def export_base(cache: Path, folder: Path) -> None:
+    """Write the averaged weights of the stages vae, base and vision to `folder`, as diffusers and transformers do."""
+    tokenizer = kept_tokenizer(cache)
+    net = load_base(tokenizer, cache)
+    parts = {
+        "vae": load_vae(cache),
+        "unet": net["unet"],
+        "text_encoder": net["text_encoder"],
+        "image_encoder": load_image_encoder(cache),
+    }
+    for name, part in parts.items():
+        part.half().save_pretrained(folder / name)
+    save_names(cache / NAMES, net["names"], folder)
+    tokenizer.save_pretrained(folder / "tokenizer")
+    new_scheduler().save_pretrained(folder / "scheduler")
+    index: dict[str, Any] = {"_class_name": "StableDiffusionPipeline", **_CLASSES}
+    index |= {"safety_checker": [None, None], "feature_extractor": [None, None], "requires_safety_checker": False}
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+    (folder / "vocabulary.txt").write_text("\n".join(WORDS) + "\n")
+
+
+def save_names(path: Path, names: nn.Module, base: Path) -> None:
+    """The names of training, which are not shipped; of the base in that folder."""
+    save_file(names.half().state_dict(), path, metadata={"unet": _unet_digest(base)})
+
+
+def load_names(path: Path, base: Path) -> Names | None:
+    """What `save_names` wrote; None if there are none, or if they are of another base."""
+    if not path.exists():
+        return None
+    with safe_open(path, "pt") as file:
+        known = file.metadata()["unet"] == _unet_digest(base)
+    names = Names(TEXT_WIDTH)
+    names.load_state_dict(load_file(path))
+    return names.eval() if known else None
+
+
+def _unet_digest(base: Path) -> str:
+    weights = base / "unet" / "diffusion_pytorch_model.safetensors"
+    return sha256_of(weights)
+
+
+def export_promptnet(trained: Path, folder: Path) -> None:
+    """Half precision copy of a PromptNet folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    PromptNet.load(trained).to(torch.float16).save(folder)
+
+
+def export_examples(folder: Path, count: int = 6) -> None:
+    """Photos of validation people to try `personalise` with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for person in SPLITS["validation"][:count]:
+        Image.fromarray(to_picture(reference(person, ())[0])).save(folder / f"person-{person}.png")
+
+
+def unpack(weights: Path, cache: Path, stages: Sequence[str]) -> None:
+    """Write checkpoints at step 0 of some of the stages vae, base and vision; the optimiser begins anew.
+
+    A base begins with names that it has never read: it has learned to do without them, so train it from scratch.
+
+    Raises:
+        FileExistsError: the cache holds a checkpoint already, which would be lost.
+        ValueError: a stage is not one of the three.
+    """
+    base = weights / "base"
+    tokenizer = new_tokenizer().from_pretrained(base / "tokenizer")
+    nets: dict[str, Callable[[], nn.Module]] = {
+        "vae": lambda: new_vae().from_pretrained(base / "vae"),
+        "base": lambda: _base(base, tokenizer),
+        "vision": lambda: nn.ModuleDict({"image_encoder": new_image_encoder().from_pretrained(base / "image_encoder")}),
+    }
+    unknown = [name for name in stages if name not in nets]
+    if unknown:
+        raise ValueError(f"unpack ({unknown[0]}) must be of {', '.join(nets)}")
+    present = [path for name in stages if (path := cache / f"{name}.pt").exists()]
+    if present:
+        raise FileExistsError(f"{present[0]} would be overwritten: move it away, or give another cache=FOLDER")
+    shutil.copytree(base / "tokenizer", cache / "tokenizer", dirs_exist_ok=True)
+    scale = json.loads((base / "vae" / "config.json").read_text())["scaling_factor"]
+    (cache / SCALE).write_text(json.dumps({"scaling_factor": scale}))
+    for name in stages:
+        write_start(cache / f"{name}.pt", nets[name]().float(), f"shipped weights {weights_digest(weights)[:12]}")
+
+
+def _base(folder: Path, tokenizer: CLIPTokenizer) -> nn.Module:
+    net = new_base(tokenizer)
+    net["unet"] = new_unet().from_pretrained(folder / "unet")
+    net["text_encoder"] = new_text_encoder(tokenizer).from_pretrained(folder / "text_encoder")
+    return net

@@ -1,0 +1,102 @@
+"""Training of the base: pictures, captions and photos that are kept, and what the U-Net may read of a caption."""
+
+import numpy as np
+import pytest
+import torch
+
+from src.tiny_world.generator import TEXT_WIDTH, new_text_encoder, new_tokenizer
+from src.tiny_world.names import Names, encode_named, noun_of, traits_of
+from src.tiny_world.photos import TinyPhotos
+from src.tiny_world.renderer.captions import asked_for
+from src.tiny_world.renderer.scenes import STYLES
+from src.tiny_world.training.base import by_third, named_states, shown_shares, shown_states
+from src.tiny_world.training.pictures import KeptPhotos, Pictures
+from src.tiny_world.training.wordings import COUNT, NOUN, Wordings, word_ids
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return new_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def text_encoder(tokenizer):
+    torch.manual_seed(0)
+    return new_text_encoder(tokenizer).eval()
+
+
+@pytest.fixture(scope="module")
+def names():
+    torch.manual_seed(1)
+    return Names(TEXT_WIDTH)
+
+
+def ids_of(tokenizer, caption):
+    return tokenizer(caption, padding="max_length", return_tensors="pt").input_ids
+
+
+@torch.no_grad()
+def test_half_of_a_batch_tells_who_it_is_at_the_name_alone(tokenizer, text_encoder, names):
+    noun = noun_of(text_encoder, word_ids(tokenizer)[NOUN])
+    ids, at = ids_of(tokenizer, f"a photo of {NOUN} smiling").repeat(4, 1), torch.full((4,), 4)
+    own, others = names(traits_of([1, 2, 3, 4]), noun), names(traits_of([2, 1, 3, 4]), noun)
+    states, pure = (named_states(text_encoder, ids, own, at), encode_named(text_encoder, ids, own, at))
+    foreign = encode_named(text_encoder, ids, others, at)
+    torch.testing.assert_close(states[2:], pure[2:])
+    torch.testing.assert_close(states[:2, 4], pure[:2, 4])
+    torch.testing.assert_close(states[:2, 5:], foreign[:2, 5:])
+    assert (states[:2, 5] - pure[:2, 5]).abs().max() > 1e-4
+
+
+def test_end_token_and_pads_are_another_captions(tokenizer):
+    ids = torch.cat([ids_of(tokenizer, c) for c in ("a photo of a person", "a sketch of somebody smiling")])
+    text = torch.arange(2.0)[:, None, None].expand(2, ids.shape[1], 1)
+    many, seen = zip(
+        *(shown_states(text, ids, tokenizer.eos_token_id, torch.Generator().manual_seed(s)) for s in range(60)),
+        strict=True,
+    )
+    for states in many:
+        assert (states[0, :6] == 0).all() and (states[0, 6:] == 1).all()
+    masks = torch.stack(seen).float()
+    assert masks[:, 0, :6].min() == 1 and 0.35 < masks[:, 0, 6].mean() < 0.65 and 0.2 < masks[:, 0, 7:].mean() < 0.55
+
+
+def test_wordings_say_the_scene_and_half_of_them_call_the_person_by_name(tmp_path, tokenizer):
+    pictures = Pictures(tmp_path, first=0, count=6, per_person=2)
+    wordings = Wordings(tmp_path, pictures, tokenizer, "cpu")
+    for index in range(6):
+        rows = wordings.data[index]
+        assert STYLES[rows[0, -1]] == pictures.scene_of(index).style
+        for number, row in enumerate(rows):
+            text = tokenizer.decode(row[:-2], skip_special_tokens=True).replace("!", "").split()
+            assert (
+                asked_for(" ".join(text).replace(NOUN, "a person")).items() <= vars(pictures.scene_of(index)).items()
+                or "style" in text
+            )
+            position = int(row[-2])
+            assert (position > 0) == (number >= COUNT // 2)
+            assert not position or (
+                row[position] == word_ids(tokenizer)[NOUN] and row[position - 1] != word_ids(tokenizer)["a"]
+            )
+    ids, at = wordings.sample(torch.arange(6), torch.Generator().manual_seed(0))
+    assert ids.shape == (6, tokenizer.model_max_length) and at.shape == (6,)
+    assert torch.equal(Wordings(tmp_path, pictures, tokenizer, "cpu").data, wordings.data)
+
+
+def test_what_is_no_photo_is_shown_more_often():
+    styles = torch.tensor([STYLES.index("photo"), STYLES.index("photo"), STYLES.index("watercolour")])
+    torch.testing.assert_close(
+        shown_shares(styles).diff(prepend=torch.zeros(1).double()), torch.tensor([1, 1, 1.5]).double() / 3.5
+    )
+
+
+def test_losses_by_third_are_means_of_those_that_are_there():
+    found = by_third(torch.tensor([1.0, 3.0, 5.0]), torch.tensor([0, 0, 2]))
+    assert {name: float(value) for name, value in found.items()} == {"third_0": 2, "third_1": 0, "third_2": 5}
+
+
+def test_kept_photos_are_the_photos_of_the_experiment(tmp_path):
+    kept, drawn = KeptPhotos(tmp_path, "train", count=3), TinyPhotos("train", count=3)
+    assert kept.names == drawn.names and len(kept) == 3
+    for k in range(3):
+        np.testing.assert_array_equal(kept[k]["image"], drawn[k]["image"])
