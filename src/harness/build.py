@@ -7,8 +7,8 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from src.harness.errors import cause_of
 from src.harness.settings import targets
+from src.harness.settings.errors import cause_of
 
 
 def check_targets(cfg: DictConfig) -> None:

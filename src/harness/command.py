@@ -18,8 +18,8 @@ from tqdm import tqdm
 from src.harness import signals
 from src.harness.build import check_targets
 from src.harness.compose import CONF, check_overrides, composed, composition_error, typed
-from src.harness.errors import cause_of, one_line
 from src.harness.settings import check
+from src.harness.settings.errors import cause_of, one_line
 
 ANEW = "nothing half-made is kept; the same command begins anew"
 DRAWN = "every person who was learned and every image is kept in {runs}"  # what a stopped study keeps

@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from src.harness.build import check_targets
-from src.harness.errors import one_line, shown
 from src.harness.settings import check, schema, targets
+from src.harness.settings.errors import one_line, shown
 from src.harness.settings.words import GATHERED, for_hydra, names_files
 
 PACKAGE = Path(__file__).parents[1]

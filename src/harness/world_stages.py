@@ -139,7 +139,7 @@ def promptnet_settings(cfg: DictConfig, folder: Path) -> dict[str, Any]:
 
 def world(cfg: DictConfig, device: torch.device, **more: Any) -> World:
     """The base and the judges of this configuration, and what else there is to measure."""
-    asked = build_judges(cfg, ("text", "identity"))
+    asked: dict[str, Any] = {**build_judges(cfg, ("text", "identity"))}
     return World(moved(build(cfg.base), device), asked["text"], asked["identity"], **more)
 
 

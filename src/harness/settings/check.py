@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
-from src.harness.errors import shown
+from src.harness.settings.errors import shown
 from src.harness.settings.kinds import ANY
 from src.harness.settings.schema import kind_of
 

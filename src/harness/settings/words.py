@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
-from src.harness.errors import shown
+from src.harness.settings.errors import shown
 from src.harness.settings.kinds import Kind
 
 NOT_NAMES = (bool, int, float, dict, type(None))
