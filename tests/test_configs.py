@@ -75,7 +75,9 @@ def test_every_side_of_a_claim_composes_and_no_two_are_alike(name):
     sides = [claim_sides.side(cfg.overrides, own) for own in cfg.claim[name].sides.values()]
     for side in sides:
         build.check_targets(side)
-    plain = [build.plain(OmegaConf.masked_copy(side, ["method", "sampler", "augmentation"])) for side in sides]
+    plain = [
+        build.plain(OmegaConf.masked_copy(side, ["method", "promptnet", "sampler", "augmentation"])) for side in sides
+    ]
     penalties = [[o for o in own if o.startswith(claim_sides.PENALTY)] for own in cfg.claim[name].sides.values()]
     plain = [[*pair] for pair in zip(plain, penalties, strict=True)]
     assert all(a != b for a, b in combinations(plain, 2))

@@ -25,18 +25,6 @@ def attention_projections(unet: nn.Module) -> nn.ModuleList:
     return nn.ModuleList(linear for a in attentions for linear in (a.to_q, a.to_k, a.to_v))
 
 
-def promptnet_words(base: TextToImage, promptnet: PromptNet, photos: Tensor) -> list[Word]:
-    """S* of each photo [P, 3, H, W] in [-1, 1], as PromptNet makes it at (x_t, t). One without noise is shown the photo
-    in the place of x_t."""
-    with_noise = promptnet.config["with_noise"]
-
-    def word(x_ref: Tensor, vision: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        x_ref = x_ref.expand(len(x_t), -1, -1, -1)
-        return promptnet(x_t if with_noise else x_ref, t, x_ref, vision.expand(len(x_t), -1, -1))
-
-    return [partial(word, *photo) for photo in zip(base.encode(photos), base.see(photos), strict=True)]
-
-
 class PersonalNoise:
     """`noise(x, t, conditions)` for the samplers: each S* once, and ONE batched U-Net call.
 
@@ -57,7 +45,10 @@ class PersonalNoise:
         """What a condition's `photo` counts: photos [P, 3, H, W] in [-1, 1] that `promptnet` makes words of, or `words`
         made otherwise. generic: the noun that names S* in the interpolation of gamma."""
         self.base, self.promptnet, self.generic = base, promptnet, generic
-        self.words = list(words) if promptnet is None or photos is None else promptnet_words(base, promptnet, photos)
+        self.words = list(words)
+        if promptnet is not None and photos is not None:
+            self.x_ref, self.vision = base.encode(photos), base.see(photos)
+            self.words = [partial(self._promptnet_word, promptnet, photo) for photo in range(len(photos))]
         self.plain: dict[str, Tensor] = {}
         self.unet_evaluations = 0
         self._recorded: dict[Any, Recording] = {}
@@ -85,6 +76,12 @@ class PersonalNoise:
     def _pseudo(self, x: Tensor, t: Tensor, word: Word) -> Tensor:
         """S* at (x_t, t): [B, K, D]."""
         return word.expand(len(x), -1, -1) if isinstance(word, Tensor) else word(x, t)
+
+    def _promptnet_word(self, promptnet: PromptNet, photo: int, x: Tensor, t: Tensor) -> Tensor:
+        """S* of a photo. A PromptNet without noise is shown the photo in the place of x_t."""
+        x_ref = self.x_ref[photo].expand(len(x), -1, -1, -1)
+        seen = x if promptnet.config["with_noise"] else x_ref
+        return promptnet(seen, t, x_ref, self.vision[photo].expand(len(x), -1, -1))
 
     def _text(self, rows: Sequence[Condition], pseudo: dict[int, Tensor]) -> Tensor:
         """The text state [B, L, D] of B conditions that differ by their prompts alone."""

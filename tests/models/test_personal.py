@@ -7,7 +7,7 @@ import torch
 
 from src.models.personal import PersonalNoise
 from src.models.promptnet import PromptNet
-from src.sampling import Condition, fusion_sample, seeded_randn_like
+from src.sampling import NULL, Condition, fusion_sample, seeded_randn_like
 
 PROMPT = "a photo of S* wearing a red hat"
 
@@ -104,3 +104,24 @@ def test_the_fusion_stage_of_a_velocity_base_moves_by_the_noise_that_its_velocit
     found = sampled(PersonalNoise(velocity_base, promptnet, photo))
     torch.testing.assert_close(found, sampled(by_hand), rtol=1e-4, atol=1e-4)
     assert (found - sampled(raw)).abs().max() > 0.1
+
+
+@torch.no_grad()
+def test_a_word_is_a_constant_a_function_of_x_t_and_t_or_nothing(tiny_base):
+    """Noise is predicted from the text with that word in the place of S*, and without words from plain text alone."""
+    x, t = torch.randn(2, *tiny_base.latent_shape), torch.tensor(400)
+    constant = torch.randn(3, 32)
+
+    def moving(x, t):
+        return x.mean((1, 2, 3))[:, None, None] * t / 100 * torch.ones(1, 1, 32)
+
+    asked = [NULL, Condition(PROMPT, 0), Condition(PROMPT, 1, 0.5)]
+    found = PersonalNoise(tiny_base, words=[constant, moving])(x, t, asked)
+    states = [
+        tiny_base.text([PROMPT] * 2, constant.expand(2, -1, -1)),
+        tiny_base.text([PROMPT] * 2, moving(x, t), gamma=0.5),
+    ]
+    for eps, text in zip(found[1:], states, strict=True):
+        torch.testing.assert_close(eps, tiny_base.predict_noise(x, t, text), rtol=1e-4, atol=1e-5)
+    (plain,) = PersonalNoise(tiny_base)(x, t, [NULL])
+    torch.testing.assert_close(plain, found[0], rtol=1e-4, atol=1e-5)
