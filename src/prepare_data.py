@@ -28,18 +28,18 @@ def main(cfg: DictConfig) -> None:
     if taken:
         raise ValueError(f"{taken[0]} exists: delete it, give another out, or write shards=false")
     photos = {part: build(cfg.data[part]) for part in PARTS}
-    for part, own in photos.items():
-        print(f"{part:<11}{len(own)} photos", flush=True)
+    for part, of_part in photos.items():
+        print(f"{part:<11}{len(of_part)} photos", flush=True)
         if cfg.shards:
             from src.data.shards import write_shards  # litdata, which nothing else needs
 
-            write_shards(own, out / part / "shards", threads=threads)
+            write_shards(of_part, out / part / "shards", threads=threads)
             print(f"{'shards':<11}{out / part / 'shards'}", flush=True)
     if cfg.latents:
         weights_of(cfg, "base")  # shipped ones are checked
         base = moved(build(cfg.base), device)
-        for part, own in photos.items():
-            encode(base, own, out / part / "latents", batch)
+        for part, of_part in photos.items():
+            encode(base, of_part, out / part / "latents", batch)
             print(f"{'latents':<11}{out / part / 'latents'}", flush=True)
 
 

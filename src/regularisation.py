@@ -34,9 +34,9 @@ def main(cfg: DictConfig) -> None:
     for penalty in plain(cfg.penalties):
         promptnet = regularised(cfg, penalty)[-1].path("promptnet")
         for name, overrides in plain(cfg.samplers).items():
-            side, own = scored(cfg, anchors, f"promptnet.folder={promptnet}", *overrides)
-            rows.append({"sampler": name, "lambda": penalty, **side})
-            weights |= {f"{name} {penalty}": own}
+            levels, digest_of_weights = scored(cfg, anchors, f"promptnet.folder={promptnet}", *overrides)
+            rows.append({"sampler": name, "lambda": penalty, **levels})
+            weights |= {f"{name} {penalty}": digest_of_weights}
     table = Table(rows, ["normalised between floor and ceiling, mean over judges; 95 %: t-interval over people"])
     key = digest({"rows": rows}, weights=weights, code=code_of((*SIDE, *TRAINING, *PAGE)))
     with open_run(cfg.runs, "regularisation", plain(cfg), key, device=described(device)) as run:

@@ -63,16 +63,18 @@ def key_of(cfg: DictConfig) -> str:
     Photos are known by their paths and sizes: to read all of them would take longer than to begin.
     """
     settings = portable(plain(cfg))
-    own = {name: deciding(settings[name]) for name in ("base", "promptnet", "learning", "data", "seed")}
-    own["data"] = {name: value for name, value in own["data"].items() if name not in ("batch", "workers")}
-    folders = {part: own["data"][part].get("folder") for part in ("train", "validation") if own["data"].get(part)}
+    decides = {name: deciding(settings[name]) for name in ("base", "promptnet", "learning", "data", "seed")}
+    decides["data"] = {name: value for name, value in decides["data"].items() if name not in ("batch", "workers")}
+    folders = {
+        part: decides["data"][part].get("folder") for part in ("train", "validation") if decides["data"].get(part)
+    }
     places = {part: Path(folder).expanduser() for part, folder in folders.items() if folder}
-    own["photos"] = {part: sizes_digest(path) for part, path in places.items() if path.is_dir()}
+    decides["photos"] = {part: sizes_digest(path) for part, path in places.items() if path.is_dir()}
     trainer = ("steps", "gradient_clip", "precision", "ema", "validation_batches")
-    own["trainer"] = {name: cfg.trainer[name] for name in trainer}
-    own["trainer"] |= {"minutes": cfg.trainer.minutes} if cfg.trainer.minutes else {}
-    own |= {"tf32": True} if cfg.tf32 else {}
-    return digest(own, weights=weights_of(cfg, "base", "promptnet"), code=code_of(TRAINING))
+    decides["trainer"] = {name: cfg.trainer[name] for name in trainer}
+    decides["trainer"] |= {"minutes": cfg.trainer.minutes} if cfg.trainer.minutes else {}
+    decides |= {"tf32": True} if cfg.tf32 else {}
+    return digest(decides, weights=weights_of(cfg, "base", "promptnet"), code=code_of(TRAINING))
 
 
 def pretrain(cfg: DictConfig, run: Run, key: str):
