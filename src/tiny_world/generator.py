@@ -37,10 +37,7 @@ def new_vae() -> AutoencoderKL:
 def new_tokenizer() -> CLIPTokenizer:
     """CLIP's byte-pair encoding, learned on the world's words until each of them is one token."""
     trainer = BpeTrainer(
-        vocab_size=5000,
-        min_frequency=0,
-        end_of_word_suffix="</w>",
-        initial_alphabet=list("abcdefghijklmnopqrstuvwxyz"),
+        vocab_size=5000, min_frequency=0, end_of_word_suffix="</w>", initial_alphabet=list("abcdefghijklmnopqrstuvwxyz")
     )
     learner = Tokenizer(BPE(end_of_word_suffix="</w>"))
     learner.pre_tokenizer = Whitespace()

@@ -6,14 +6,13 @@ from dataclasses import asdict
 
 import pytest
 import torch
-from scipy import stats
 from torch import Tensor
 
 from src.metrics.identity import Identity
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 from src.tiny_world.base_sampling import noun_embedding
-from src.tiny_world.gates.finetuning import finetuning_gate, paired_interval
+from src.tiny_world.gates.finetuning import finetuning_gate
 from src.tiny_world.gates.finetuning_path import over_fitted, path_gate
 from src.tiny_world.gates.identity import identity_gate, names_gate, share_closer
 from src.tiny_world.gates.inversion import optimise_token
@@ -63,15 +62,6 @@ def test_the_share_of_people_who_are_closer() -> None:
     assert share_closer(-torch.eye(4), found) == 0
     assert share_closer(torch.zeros(4, 4), found) == 0  # no better than a stranger is no recognition
     assert share_closer(torch.eye(4), torch.tensor([True, True, False, False])) == 0.5
-
-
-def test_the_paired_interval_is_students() -> None:
-    values = [0.1, 0.3, -0.05, 0.2]
-    mean, low, high = paired_interval(values)
-    expected = stats.ttest_1samp(values, 0).confidence_interval()
-    assert (mean, low, high) == pytest.approx((0.1375, expected.low, expected.high))
-    with pytest.raises(ValueError, match="1 people: an interval needs at least 2"):
-        paired_interval([0.1])
 
 
 def test_a_finetuning_that_learns_nothing_moves_nothing(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from src.metrics.identity import Identity
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
+from src.statistics.differences import t_interval
 from src.tiny_world.base_sampling import person_text, sample_rows
 from src.tiny_world.gates.gate import Gate, gate
 from src.tiny_world.photos import reference
@@ -26,18 +25,6 @@ def identity_scores(
     text = person_text(base, promptnet, photo.expand(len(seeds), -1, -1, -1))
     made = sample_rows(base, text, seeds, **sampling)
     return {j.name: float(((j.embed(made) @ j.embed(photo)[0]) * j.present(made)).mean()) for j in judges}
-
-
-def paired_interval(differences: Sequence[float]) -> tuple[float, float, float]:
-    """The mean of two or more differences, and its 95 % t-interval."""
-    if len(differences) < 2:
-        raise ValueError(f"{len(differences)} people: an interval needs at least 2")
-    from scipy import stats
-
-    values = torch.tensor(differences, dtype=torch.float64)
-    mean, error = float(values.mean()), float(values.std()) / math.sqrt(len(values))
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * error
-    return mean, mean - half, mean + half
 
 
 def finetuning_gate(
@@ -71,10 +58,10 @@ def finetuning_gate(
                 after = identity_scores(tuned.base, tuned.promptnet, judges, photo, steps=steps, guidance=guidance)
                 scores.setdefault(_named((lr, length)), []).append(after)
     curves = {name: _moved(before[: len(after)], after) for name, after in scores.items()}
-    mean, low, high = paired_interval(curves[_named(used)]["each"])
-    details = {"setting": _named(used), "mean": mean, "low": low, "high": high, "people": len(people), "curves": curves}
-    name = "fine-tuning moves identity: low end of 95 %"
-    row = gate(8, name, low, 0.0, details)
+    moved = curves[_named(used)]
+    low, high = t_interval(moved["each"])
+    details = {"setting": _named(used), "mean": moved["mean"], "low": low, "high": high, "people": len(people)}
+    row = gate(8, "fine-tuning moves identity: low end of 95 %", low, 0.0, details | {"curves": curves})
     return replace(row, held=low > 0)
 
 

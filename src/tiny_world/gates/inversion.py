@@ -11,13 +11,7 @@ from src.tiny_world.base_sampling import PROMPT, noun_embedding
 
 
 def optimise_token(
-    base: TextToImage,
-    photo: Tensor,
-    *,
-    steps: int = 120,
-    lr: float = 0.02,
-    batch: int = 8,
-    seed: int = 0,
+    base: TextToImage, photo: Tensor, *, steps: int = 120, lr: float = 0.02, batch: int = 8, seed: int = 0
 ) -> Tensor:
     """Textual inversion (Gal et al. 2022) of one photo [1, 3, H, W] in [-1, 1]: a token [1, 1, D] for S*.
 

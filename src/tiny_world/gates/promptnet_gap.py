@@ -16,14 +16,7 @@ THIRDS = ("low", "middle", "high")
 
 @torch.no_grad()
 def third_losses(
-    base: TextToImage,
-    promptnet: PromptNet,
-    photo: Tensor,
-    token: Tensor,
-    third: int,
-    *,
-    draws: int = 32,
-    seed: int = 0,
+    base: TextToImage, promptnet: PromptNet, photo: Tensor, token: Tensor, third: int, *, draws: int = 32, seed: int = 0
 ) -> dict[str, float]:
     """The noise loss on fixed draws of (t, eps) in one third of the noise range (0 the lowest) under three texts.
 

@@ -99,11 +99,7 @@ def model_config(name: str, vocabulary: int) -> dict[str, Any]:
     if name not in VISION:
         raise ValueError(f"no text judge {name!r}: choose one of {', '.join(VISION)}")
     text = {"context_length": CONTEXT, "vocab_size": vocabulary, "width": 96, "heads": 3, "layers": 2}
-    return {
-        "embed_dim": WIDTH,
-        "vision_cfg": VISION[name],
-        "text_cfg": text | {"hf_tokenizer_name": "tokenizer.json"},
-    }
+    return {"embed_dim": WIDTH, "vision_cfg": VISION[name], "text_cfg": text | {"hf_tokenizer_name": "tokenizer.json"}}
 
 
 class TextJudgeInTraining(nn.Module):
@@ -156,10 +152,8 @@ class _Batches:
             for each in (scenes, misses)
         )
         truth = {slot: torch.tensor([_number(slot, getattr(s, slot)) for s in scenes]) for slot in SLOTS}
-        return corrupt(self.pictures.images(index), generator), self._ids(own), self._ids(near), truth
-
-    def _ids(self, captions: list[str]) -> Tensor:
-        return tokenize(self.tokenizer, captions)
+        own_ids, near_ids = (tokenize(self.tokenizer, captions) for captions in (own, near))
+        return corrupt(self.pictures.images(index), generator), own_ids, near_ids, truth
 
 
 def _number(slot: str, value: str) -> int:

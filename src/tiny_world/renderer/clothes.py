@@ -63,12 +63,7 @@ def headwear_on(canvas: Canvas, person: Person, headwear: str) -> None:
     colour = COLOURS[headwear.split()[0]]
     if headwear.endswith("hat"):
         canvas.polygon(
-            [
-                (-width * 0.78, line),
-                (-width * 0.66, line - 10.5),
-                (width * 0.66, line - 10.5),
-                (width * 0.78, line),
-            ],
+            [(-width * 0.78, line), (-width * 0.66, line - 10.5), (width * 0.66, line - 10.5), (width * 0.78, line)],
             colour,
             solid=True,
         )

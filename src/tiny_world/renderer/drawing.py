@@ -26,14 +26,7 @@ def _background(scene: Scene) -> Image.Image:
     sky = {"night sky": (14, 14, 48), "snow": (200, 220, 240), "desert": (250, 205, 140)}.get(name, (140, 205, 250))
     picture = Image.new("RGB", (side, side), (196, 204, 220) if name == "city" else sky)
     pen = _Pen(ImageDraw.Draw(picture), rng)
-    {
-        "beach": pen.beach,
-        "forest": pen.forest,
-        "city": pen.city,
-        "night sky": pen.night,
-        "snow": pen.snow,
-        "desert": pen.desert,
-    }[name]()
+    getattr(pen, name.split()[0])()  # of the night sky: night
     return picture
 
 

@@ -9,12 +9,7 @@ from src.tiny_world.renderer.clothes import clothes_on, eyewear_on, headwear_on
 from src.tiny_world.renderer.people import Person
 from src.tiny_world.renderer.scenes import Scene
 
-_MARK_AT = {
-    "left cheek": (-7.0, 6.5),
-    "right cheek": (7.0, 6.5),
-    "chin": (3.4, 13.2),
-    "forehead": (-3.0, -7.2),
-}
+_MARK_AT = {"left cheek": (-7.0, 6.5), "right cheek": (7.0, 6.5), "chin": (3.4, 13.2), "forehead": (-3.0, -7.2)}
 
 
 def subject(canvas: Canvas, person: Person, scene: Scene) -> None:
@@ -98,8 +93,7 @@ def _eye(canvas: Canvas, person: Person, expression: str, side: int) -> None:
 def _nose(canvas: Canvas, person: Person) -> None:
     dark = shade(person.skin, 0.76)
     canvas.polygon(
-        [(0, 1), (person.nose_width, person.nose_length + 1), (-person.nose_width, person.nose_length + 1)],
-        dark,
+        [(0, 1), (person.nose_width, person.nose_length + 1), (-person.nose_width, person.nose_length + 1)], dark
     )
 
 
@@ -147,9 +141,7 @@ def _top_hair(canvas: Canvas, person: Person) -> None:
         half = 2.4 + person.hair_length
         top = -high - 3 - 4 * person.hair_length
         canvas.polygon(
-            [(-half, -high + 7), (-half - 0.8, top), (half + 0.8, top), (half, -high + 7)],
-            person.hair,
-            solid=True,
+            [(-half, -high + 7), (-half - 0.8, top), (half + 0.8, top), (half, -high + 7)], person.hair, solid=True
         )
         return
     line = {"short": -high * 0.62, "fringe": -high * 0.36, "long": -high * 0.5, "bun": -high * 0.66}.get(
@@ -169,9 +161,7 @@ def _top_hair(canvas: Canvas, person: Person) -> None:
         for side in (-1, 1):
             edge = side * (person.face_width + 1.6)
             canvas.polygon(
-                [(edge, -9), (edge - side * 3.4, -9), (edge - side * 2.2, 9), (edge, 9)],
-                person.hair,
-                solid=True,
+                [(edge, -9), (edge - side * 3.4, -9), (edge - side * 2.2, 9), (edge, 9)], person.hair, solid=True
             )
 
 
@@ -182,7 +172,5 @@ def _fringe(canvas: Canvas, person: Person) -> None:
     for side in (-1, 1):
         edge = side * (person.face_width + 0.8)
         canvas.polygon(
-            [(edge, -9), (edge - side * 2.6, -9), (edge - side * 1.2, -1), (edge, -1)],
-            person.hair,
-            solid=True,
+            [(edge, -9), (edge - side * 2.6, -9), (edge - side * 1.2, -1), (edge, -1)], person.hair, solid=True
         )

@@ -74,6 +74,14 @@ def shown_shares(styles: Tensor) -> Tensor:
     return (weight / weight.sum()).cumsum(0)
 
 
+def _laid_out(net: Any, device: torch.device, compiled: bool) -> Any:
+    if device.type == "cuda":
+        net["unet"].to(memory_format=torch.channels_last)
+    if compiled:
+        net["unet"].compile()
+    return net
+
+
 def train_base(
     cache: Path,
     *,
@@ -118,11 +126,7 @@ def train_base(
         return (each * weights[t]).mean(), by_third(each.detach(), (t * 3) // len(alpha_bar))
 
     torch.manual_seed(seed)
-    net = new_base(tokenizer)
-    if device.type == "cuda":
-        net["unet"].to(memory_format=torch.channels_last)
-    if compiled:
-        net["unet"].compile()
+    net = _laid_out(new_base(tokenizer), device, compiled)
     descent, probe = Descent(lr, decay_from=0.5), Probe(load_vae(cache), tokenizer, device)
     how: dict[str, Any] = {"budget": budget, "descent": descent, "device": device, "draws": device, "seed": seed}
     report = fit(net, loss, checkpoint=cache / "base.pt", probe=probe, **how)

@@ -1,6 +1,9 @@
 """One small resumable training loop for every net of the embedded world, on any device.
 
-Lightning's trainer serves PromptNet; here a step is a few milliseconds, and a trainer around it would cost as much.
+Lightning's trainer serves PromptNet. Around these nets it was measured to add .7 ms (two layers) to 5.5 ms (as many
+tensors as a base has) of CPU time to a step, which alone would be no reason. These are: a step draws all that it draws
+from (seed, step), so that no loader has a state to be kept; the rate follows steps or minutes, whichever are spent
+first, over all sittings; and one file a net is what a training goes on from and what later stages read.
 """
 
 from __future__ import annotations

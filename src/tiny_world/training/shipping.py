@@ -18,16 +18,7 @@ from transformers import CLIPTokenizer
 from src.files.whole import sha256_of
 from src.models.promptnet import PromptNet
 from src.runs.store import to_picture
-from src.tiny_world.generator import (
-    TEXT_WIDTH,
-    new_base,
-    new_image_encoder,
-    new_scheduler,
-    new_text_encoder,
-    new_tokenizer,
-    new_unet,
-    new_vae,
-)
+from src.tiny_world import generator
 from src.tiny_world.manifest import weights_digest
 from src.tiny_world.names import Names
 from src.tiny_world.photos import reference
@@ -67,7 +58,7 @@ def export_base(cache: Path, folder: Path) -> None:
         part.half().save_pretrained(folder / name)
     save_names(cache / NAMES, net["names"], folder)
     tokenizer.save_pretrained(folder / "tokenizer")
-    new_scheduler().save_pretrained(folder / "scheduler")
+    generator.new_scheduler().save_pretrained(folder / "scheduler")
     index: dict[str, Any] = {"_class_name": "StableDiffusionPipeline", **_CLASSES}
     index |= {"safety_checker": [None, None], "feature_extractor": [None, None], "requires_safety_checker": False}
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
@@ -85,14 +76,13 @@ def load_names(path: Path, base: Path) -> Names | None:
         return None
     with safe_open(path, "pt") as file:
         known = file.metadata()["unet"] == _unet_digest(base)
-    names = Names(TEXT_WIDTH)
+    names = Names(generator.TEXT_WIDTH)
     names.load_state_dict(load_file(path))
     return names.eval() if known else None
 
 
 def _unet_digest(base: Path) -> str:
-    weights = base / "unet" / "diffusion_pytorch_model.safetensors"
-    return sha256_of(weights)
+    return sha256_of(base / "unet" / "diffusion_pytorch_model.safetensors")
 
 
 def export_promptnet(trained: Path, folder: Path) -> None:
@@ -118,11 +108,13 @@ def unpack(weights: Path, cache: Path, stages: Sequence[str]) -> None:
         ValueError: a stage is not one of the three.
     """
     base = weights / "base"
-    tokenizer = new_tokenizer().from_pretrained(base / "tokenizer")
+    tokenizer = generator.new_tokenizer().from_pretrained(base / "tokenizer")
     nets: dict[str, Callable[[], nn.Module]] = {
-        "vae": lambda: new_vae().from_pretrained(base / "vae"),
+        "vae": lambda: generator.new_vae().from_pretrained(base / "vae"),
         "base": lambda: _base(base, tokenizer),
-        "vision": lambda: nn.ModuleDict({"image_encoder": new_image_encoder().from_pretrained(base / "image_encoder")}),
+        "vision": lambda: nn.ModuleDict(
+            {"image_encoder": generator.new_image_encoder().from_pretrained(base / "image_encoder")}
+        ),
     }
     unknown = [name for name in stages if name not in nets]
     if unknown:
@@ -138,7 +130,7 @@ def unpack(weights: Path, cache: Path, stages: Sequence[str]) -> None:
 
 
 def _base(folder: Path, tokenizer: CLIPTokenizer) -> nn.Module:
-    net = new_base(tokenizer)
-    net["unet"] = new_unet().from_pretrained(folder / "unet")
-    net["text_encoder"] = new_text_encoder(tokenizer).from_pretrained(folder / "text_encoder")
+    net = generator.new_base(tokenizer)
+    net["unet"] = generator.new_unet().from_pretrained(folder / "unet")
+    net["text_encoder"] = generator.new_text_encoder(tokenizer).from_pretrained(folder / "text_encoder")
     return net
