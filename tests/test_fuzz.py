@@ -23,7 +23,8 @@ from src.data.photo_index import photo_index
 from src.data.photos import PhotoFolder, read_photo
 from src.files.pictures import decode_picture
 from src.files.sheets import read_sheet
-from src.harness import compose, errors
+from src.harness import compose
+from src.harness.settings import errors
 from src.human import ratings
 from src.metrics.pictures import Album
 from src.metrics.scene import read_scene

@@ -11,7 +11,7 @@ from torch import Tensor
 from src.metrics.identity import Identity
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
-from src.statistics.differences import t_interval
+from src.statistics.interval import t_interval
 from src.tiny_world.base_sampling import person_text, sample_rows
 from src.tiny_world.gates.gate import Gate, gate
 from src.tiny_world.photos import reference
