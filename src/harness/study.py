@@ -58,9 +58,9 @@ class Study:
         learn(person): learns the person and returns the generator. fresh_noise: added to every seed's number.
         learned: where `learn` keeps <person>.safetensors, which the mirror takes as artifacts if it was asked to.
         """
-        whole, key = self._whole(config, fresh_noise), self.key(config, fresh_noise)
+        settings, key = self._settings(config, fresh_noise), self.key(config, fresh_noise)
         about: dict[str, Any] = {"logger": self.logger, "group": self.group, "device": self.device}
-        with open_run(self.root, name, whole, key, tags=[name, *tags], **about) as run:
+        with open_run(self.root, name, settings, key, tags=[name, *tags], **about) as run:
             if not run.complete:
                 self._generate(run, name, learn, fresh_noise)
                 rows = self.score(run.folder)
@@ -73,9 +73,9 @@ class Study:
 
     def key(self, config: Mapping[str, Any], fresh_noise: int = 0) -> str:
         """The digest of the run of one method."""
-        return digest(self._whole(config, fresh_noise), weights=self.weights, code=self.code)
+        return digest(self._settings(config, fresh_noise), weights=self.weights, code=self.code)
 
-    def _whole(self, config: Mapping[str, Any], fresh_noise: int) -> dict[str, Any]:
+    def _settings(self, config: Mapping[str, Any], fresh_noise: int) -> dict[str, Any]:
         """All that one method's run depends on, besides weights and code."""
         cells = {"people": list(self.people), "prompts": [list(p) for p in self.prompts], "seeds": list(self.seeds)}
         return {"method": dict(config), **self.identity, "fresh_noise": fresh_noise, **cells}
