@@ -8,6 +8,7 @@ ROOT = Path(__file__).parents[1]
 RARE = ["wandb", "wandb_workspaces", "litdata", "insightface", "onnxruntime", "onnx", "choix", "krippendorff"]
 RARE += ["open_clip", "timm", "dlib"]
 MODULES = ["train", "build_tiny_world", "personalise", "bench", "methods.profusion", "harness.sides"]
+MODULES += ["benchmarks.train", "benchmarks.gpu"]
 
 
 def test_no_rare_package_is_imported_before_it_is_used():
