@@ -111,3 +111,23 @@ def test_nothing_that_is_read_can_run_code(path):
         assert name not in ("pickle.load", "pickle.loads", "yaml.load", "eval", "exec", "joblib.load"), name
         assert "allow_pickle" not in options
         assert name.split(".")[-1] != "instantiate" or path.name == "build.py"
+
+
+def functions(path: Path) -> list[ast.FunctionDef]:
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))
+def test_files_and_functions_have_sizes_to_feel_at_home_in(path):
+    lines, mathematics = len(path.read_text().splitlines()), path.stem in LOWEST
+    assert lines <= (100 if path.parent == SRC and not mathematics else 250), f"{path.name} has {lines} lines"
+    for node in functions(path):
+        parameters = {each.arg for each in [*node.args.args, *node.args.kwonlyargs]} - {"self", "cls"}
+        length = (node.end_lineno or 0) - node.lineno + 1
+        assert length <= 50, f"{path.name}: {node.name} has {length} lines"
+        assert len(parameters) <= 10, f"{path.name}: {node.name} takes {len(parameters)} parameters"
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES} - {SRC}), ids=lambda p: p.name)
+def test_no_room_is_crowded(folder):
+    assert len([path for path in folder.glob("*.py") if path.stem != "__init__"]) <= 15
