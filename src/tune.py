@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from src.files.rows import Rows
 from src.files.whole import write_atomic
 from src.harness.assembly import changed
 from src.harness.build import plain
@@ -14,7 +15,7 @@ from src.harness.deciding import SIDE, STATISTIC, code_of, deciding, portable
 from src.harness.device import described
 from src.harness.preflight.people import ready
 from src.harness.sides import Sides
-from src.harness.study import Rows, Study
+from src.harness.study import Study
 from src.reports.formats import to_csv, to_markdown, to_text
 from src.runs.digests import digest
 from src.runs.run import open_run
