@@ -7,12 +7,15 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
 
 GIB = 2**30
+# where Linux keeps the peak of a process, and where it is told to forget it
+STATUS, REFERENCES = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 KINDS = "auto, cpu, cuda, cuda:N or mps"
 # how allocators of the CPU and of Apple's GPUs say that there is no more, and CUDA's driver and libraries, which ask
 # for memory of their own
@@ -118,11 +121,21 @@ def memory(device: torch.device) -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+def forget_peak(device: torch.device) -> None:
+    """From here on `peak_memory` counts anew, on a GPU and on Linux."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif REFERENCES.exists():
+        REFERENCES.write_text("5")
+
+
 def peak_memory(device: torch.device) -> int:
-    """The most bytes that this process has held there."""
+    """The most bytes that this process has held there, since `forget_peak` or ever."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    lines = STATUS.read_text().splitlines() if STATUS.exists() else []
+    peaks = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+    return 1024 * (peaks[0] if peaks else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def let_go(device: torch.device) -> None:

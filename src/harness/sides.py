@@ -1,5 +1,6 @@
 """From a configuration to a study and its sides: methods, floors and ceilings over the same people and prompts."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -16,14 +17,15 @@ from src.files.whole import locked
 from src.harness.assembly import TO_DRAW, Assembly, changed, method_settings, weights_of
 from src.harness.build import build, count, plain
 from src.harness.deciding import PERSON, SIDE, code_of, deciding, portable
-from src.harness.device import described, memory_for, moved
+from src.harness.device import described, forget_peak, memory_for, moved, peak_memory
 from src.harness.study import Study
 from src.harness.variants import kept_variants, masks_of, variants_of
-from src.methods.method import Generate
+from src.methods.method import Generate, Method
 from src.models.base import TextToImage
 from src.models.prompts import check_distinct
 from src.runs.digests import digest
 from src.runs.run import Run
+from src.runs.store import write_json
 
 SHOWN = ("people_set", "world.reference", "world.oracle", "world.stranger")  # what decides how people look
 PROMPT_ONLY = {"_target_": "src.methods.prompt_only.PromptOnly", "_partial_": True}
@@ -91,18 +93,34 @@ class Sides:
         """The side of one configuration of `method` and `sampler`; `role` becomes a tag of its run."""
         settings, study = self._of_method(study, cfg)
         method, variants = self.parts.method(cfg), self._variants(cfg)
-        kept = Path(cfg.runs) / "people" / self._learned_key(cfg)
+        kept = self.people_folder(cfg)
 
         def learn(person: int | str) -> Generate:
             own = variants and partial(variants, person)
             keep = kept / f"{person}.safetensors"
             with locked(keep.with_suffix(".lock"), f"person {person}") if method.learns else nullcontext():
-                return self.parts.learn(method, str(person), self.photo(person), keep, variants=own)
+                return self._learned(method, person, keep, variants=own)
 
         tags = [self.world.name, role]
         with memory_for(f"drawing for {name}", TO_DRAW, self.device):
             learned = kept if method.learns else None
             return study.side(name, settings, learn, fresh_noise=fresh_noise, tags=tags, learned=learned)
+
+    def _learned(self, method: Method, person: int | str, keep: Path, **more: Any) -> Generate:
+        """Somebody, learned now or known from `keep`; beside it is written what it cost to learn."""
+        photos, known = self.photo(person), keep.exists()
+        forget_peak(self.device)
+        started = time.perf_counter()
+        learned = self.parts.learn(method, str(person), photos, keep, **more)
+        if method.learns and not known:
+            cost: dict[str, Any] = {"seconds": time.perf_counter() - started, "peak_bytes": peak_memory(self.device)}
+            cost |= {"photos": len(photos), "bytes": keep.stat().st_size, "device": described(self.device)}
+            write_json(keep.with_suffix(".json"), cost)
+        return learned
+
+    def people_folder(self, cfg: DictConfig) -> Path:
+        """Where the people of a configuration are kept, PERSON.safetensors each, with what each cost in PERSON.json."""
+        return Path(cfg.runs) / "people" / self._learned_key(cfg)
 
     def side_key(self, cfg: DictConfig, *, fresh_noise: int = 0) -> str:
         """The digest of the run that `method_side` makes of this configuration."""

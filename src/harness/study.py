@@ -1,9 +1,11 @@
 """A study: the same people, prompts and seeds under several methods, each side in its own run, judged alike."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from torch import Tensor
@@ -68,7 +70,7 @@ class Study:
                 if learned is not None:
                     for person in self.people:
                         run.keep("person", learned / f"{person}.safetensors")
-                run.finish({"images": len(rows), **column_means(rows), **_evaluations(run)})
+                run.finish({"images": len(rows), **column_means(rows), **_costs(run)})
             return run, list(run.scores())
 
     def key(self, config: Mapping[str, Any], fresh_noise: int = 0) -> str:
@@ -98,13 +100,17 @@ class Study:
         def seed(row: Row) -> int:
             return noise_seed(row["person"], row["prompt"], row["seed"] + fresh_noise)
 
+        started = time.perf_counter()
         for batch, images in drawn(generate, rows, seed):
+            seconds = (time.perf_counter() - started) / len(batch)
             for row, image in zip(batch, images, strict=True):
                 run.save_image(row["file"], to_picture(image), {**row, "noise_seed": seed(row)})
             evaluations = getattr(generate, "unet_evaluations", None)
             for prompt in dict.fromkeys(row["prompt"] for row in batch):
-                run.log({"person": str(batch[0]["person"]), "prompt": prompt, "unet_evaluations": evaluations})
+                cost = {"unet_evaluations": evaluations, "seconds_an_image": seconds}
+                run.log({"person": str(batch[0]["person"]), "prompt": prompt, **cost})
             bar.update(len(batch))
+            started = time.perf_counter()
 
     def _rows(self) -> Rows:
         return [
@@ -135,7 +141,9 @@ def _batches(rows: Rows, size: int | None) -> list[Rows]:
     return [[row for row in rows if row["prompt"] == prompt] for prompt in dict.fromkeys(r["prompt"] for r in rows)]
 
 
-def _evaluations(run: Run) -> dict[str, Any]:
-    """The sampler's U-Net evaluations per image, if it has a U-Net."""
-    counts = {row["unet_evaluations"] for row in run.metrics()} - {None}
-    return {"unet_evaluations": max(counts)} if counts else {}
+def _costs(run: Run) -> dict[str, Any]:
+    """The sampler's U-Net evaluations an image, if it has a U-Net, and the median of the seconds that an image took."""
+    rows = run.metrics()
+    counts = {row["unet_evaluations"] for row in rows} - {None}
+    seconds = {"seconds_an_image": round(median(row["seconds_an_image"] for row in rows), 4)} if rows else {}
+    return ({"unet_evaluations": max(counts)} | seconds) if counts else {}

@@ -1,6 +1,7 @@
 """Curves for a page; the only importer of matplotlib."""
 
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,6 +43,26 @@ def intervals(rows: Sequence[Mapping[str, Any]], *, x: str) -> bytes:
     axes.legend(loc="best")
     axes.set(xlabel=x, ylim=(-0.6, len(rows) - 0.4))
     axes.set_yticks(places, [row["label"] for row in rows])
+    return _png(figure)
+
+
+def scatter(rows: Sequence[Mapping[str, Any]], *, x: str, y: str, by: str, marked: str) -> bytes:
+    """A PNG with a point for each row: its colour says `by`, its marker `marked`; NAME_low and NAME_high its bars."""
+    figure = _figure(figsize=(7.5, 5), layout="constrained")
+    axes = figure.subplots()
+    colours = {value: f"C{place}" for place, value in enumerate(dict.fromkeys(row[by] for row in rows))}
+    shapes = dict(zip(dict.fromkeys(row[marked] for row in rows), itertools.cycle("os^Dv*P"), strict=False))
+    for row in rows:
+        ends = {name: [[row[name] - row[f"{name}_low"]], [row[f"{name}_high"] - row[name]]] for name in (x, y)}
+        reach = {"xerr": ends[x], "yerr": ends[y]}
+        look = {"color": colours[row[by]], "marker": shapes[row[marked]]}
+        axes.errorbar([row[x]], [row[y]], **reach, **look, linestyle="", elinewidth=0.4, markersize=8)
+    for value, colour in colours.items():
+        axes.plot([], [], color=colour, linewidth=4, label=str(value))
+    for value, shape in shapes.items():
+        axes.plot([], [], color="grey", marker=shape, linestyle="", label=str(value))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.set(xlabel=f"{x} (normalised)", ylabel=f"{y} (normalised)")
     return _png(figure)
 
 

@@ -50,6 +50,7 @@ SAMPLERS = ("sampler", "preview", "embedded.sampler", "bench_gpu:samplers.*", "b
 STAGES = ("unpack", "vae", "pictures", "base", "vision", "export", "judges", "promptnet", "gates", "look", "all")
 # what a setting is in one command alone
 COMMANDS: dict[str, Lines] = {
+    "compare_methods": [("methods samplers", GROUP), ("methods.* samplers.*", listed(TEXT)), ("shown", COUNT)],
     "bench_judge": [("images", COUNT)],
     "bench_train": [("cache", FLAG), ("steps", COUNT)],
     "bench_gpu": [
