@@ -1,7 +1,5 @@
 """Where the subject of a portrait is: masks [P, 1, H, W] in [0, 1] of photos [P, 3, H, W], for augmentation."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """dlib's face recogniser as an identity judge. Its weights (CC0) are in the PyPI package face_recognition_models."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Sequence
 from functools import cached_property

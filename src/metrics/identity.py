@@ -1,7 +1,5 @@
 """How much an image shows the person of a photo: cosine of the two embeddings of any ONNX face recogniser."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

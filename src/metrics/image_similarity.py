@@ -1,7 +1,5 @@
 """How much two images show the same thing: cosine of the two embeddings of any timm backbone (DINO, say)."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Sequence
 from functools import cached_property

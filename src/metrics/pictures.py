@@ -1,7 +1,5 @@
 """Pictures as the judges get them: uint8 [3, H, W], each file decoded once, known by the SHA-256 of its bytes."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

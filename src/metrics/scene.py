@@ -1,7 +1,5 @@
 """What is to be judged: images with their rows (file, person, prompt, seed) and photos, and all that is wrong."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections import Counter

@@ -1,7 +1,5 @@
 """How well an image shows what a prompt says: cosine of the two embeddings of any open_clip backbone."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Sequence
 from functools import cached_property

@@ -1,7 +1,5 @@
 """The one walk over pictures and prompts: every judge looks at what it has not seen, one judge's nets at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Inpainting through diffusers: by weights made for it, or by an ordinary base that keeps what is not masked."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
