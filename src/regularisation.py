@@ -15,7 +15,7 @@ from src.harness.pretraining import ORDERS, check_penalties, regularised
 from src.harness.sides import Sides
 from src.harness.study import Rows
 from src.reports import figures
-from src.reports.formats import to_csv, to_markdown, to_text
+from src.reports.formats import to_text, write_table
 from src.runs.digests import digest
 from src.runs.run import open_run
 from src.statistics.levels import level
@@ -41,8 +41,7 @@ def main(cfg: DictConfig) -> None:
     key = digest({"rows": rows}, weights=weights, code=code_of((*SIDE, *TRAINING, *PAGE)))
     with open_run(cfg.runs, "regularisation", plain(cfg), key, device=described(device)) as run:
         if not run.complete:
-            write_atomic(run.path("table.csv"), to_csv(table).encode())
-            write_atomic(run.path("table.md"), to_markdown(table).encode())
+            write_table(run.folder, "table", table)
             write_atomic(run.path("curves.png"), figures.curves(rows, x="lambda", y=("text", "identity"), by="sampler"))
             run.finish({"penalties": plain(cfg.penalties)})
     print(to_text(table))

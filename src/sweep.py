@@ -14,7 +14,7 @@ from src.harness.device import described
 from src.harness.preflight.people import ready
 from src.harness.sides import Sides
 from src.reports import figures
-from src.reports.formats import to_csv, to_markdown, to_text
+from src.reports.formats import to_text, write_table
 from src.reports.grids import side_grid
 from src.runs.digests import digest
 from src.runs.run import Run, open_run
@@ -49,8 +49,7 @@ def main(cfg: DictConfig) -> None:
     table = Table(rows, ["normalised between floor and ceiling, mean over judges; 95 %: t-interval over people"])
     with open_run(cfg.runs, "sweeps", settings, key, device=described(device)) as run:
         if not run.complete:
-            write_atomic(run.path("table.csv"), to_csv(table).encode())
-            write_atomic(run.path("table.md"), to_markdown(table).encode())
+            write_table(run.folder, "table", table)
             curves = figures.curves(rows, x=cfg.sweep.setting, y=("text", "identity"), by="line")
             write_atomic(run.path("curves.png"), curves)
             save_png(run.path("grid.png"), side_grid(runs), settings["sides"])

@@ -6,7 +6,6 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.files.whole import write_atomic
 from src.harness.assembly import changed
 from src.harness.build import plain
 from src.harness.command import DRAWN, command
@@ -15,7 +14,7 @@ from src.harness.device import described
 from src.harness.preflight.people import ready
 from src.harness.sides import Sides
 from src.harness.study import Rows, Study
-from src.reports.formats import to_csv, to_markdown, to_text
+from src.reports.formats import to_text, write_table
 from src.runs.digests import digest
 from src.runs.run import open_run
 from src.statistics.selection import ranking, selection_score
@@ -42,8 +41,7 @@ def main(cfg: DictConfig) -> None:
     with open_run(cfg.runs, "tune", parts, key, device=described(device)) as run:
         table = Table(rows, [f"selected with {', '.join(cfg.judges.selecting)}; {_sizes(study)}"])
         if not run.complete:
-            write_atomic(run.path("table.csv"), to_csv(table).encode())
-            write_atomic(run.path("table.md"), to_markdown(table).encode())
+            write_table(run.folder, "table", table)
             run.finish({"best": rows[0]})
     print(to_text(table))
     print(f"best: {rows[0]['settings']}\ntable: {run.made('table.md')}", flush=True)

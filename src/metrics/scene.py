@@ -18,7 +18,7 @@ from src.files.folders import (
     tell_left_out,
     within,
 )
-from src.files.rows import CELL, COLUMNS, Row, Rows
+from src.files.rows import CELL, COLUMNS, Row, Rows, cell_of
 from src.files.sheets import read_sheet
 
 PLACEHOLDER = "S*"
@@ -87,7 +87,7 @@ def read_scene(
             ("row(s) without a file", [str(path) for path in paths if not path.is_file()]),
             ("file(s) without a row", _unlisted(paths)),
             ("row(s) with the same file", _twice(row["file"] for row in rows)),
-            ("rows with the same person, prompt and seed", _twice(_cell(row) for row in rows)),
+            ("rows with the same person, prompt and seed", _twice(" / ".join(cell_of(row)) for row in rows)),
             ("row(s) with a blank cell", [row["file"] or str(row) for row in rows if not all(map(row.get, NEEDED))]),
             ("person(s) without a photo", _lacking(rows, inputs) if need_photos else []),
         ]
@@ -185,10 +185,6 @@ def _unlisted(paths: Sequence[Path]) -> list[str]:
 
 def _twice(values: Iterable[str]) -> list[str]:
     return [value for value, count in Counter(values).items() if count > 1]
-
-
-def _cell(row: Row) -> str:
-    return f"{row['person']} / {row['prompt']} / {row['seed']}"
 
 
 def _lacking(rows: Sequence[Row], inputs: Sequence[Path | None]) -> list[str]:
