@@ -54,12 +54,8 @@ def main(cfg: DictConfig) -> None:
 
 
 def check_run(run: Path, parts: dict[str, Any]) -> None:
-    """The run learned somebody, on this base and PromptNet. Its configuration is compared, and nothing built from it.
-
-    Raises:
-        FileNotFoundError: no such run, or one that was not fine-tuned.
-        ValueError: it was learned with another base or PromptNet.
-    """
+    """Its configuration is compared, and nothing built from it. FileNotFoundError for no run, or one that was not
+    fine-tuned; ValueError for one that was learned with another base or PromptNet."""
     absent = [name for name in ("config.json", "person.safetensors", "photos/0.png") if not (run / name).is_file()]
     if absent:
         raise FileNotFoundError(

@@ -16,8 +16,7 @@ ADDRESS = "https://wandb.ai/"
 def local_folder(word: str, cache: Path) -> Path:
     """The folder of a run: `word` itself, or where the W&B run `entity/project/run` (or its address) was put.
 
-    Raises:
-        FileNotFoundError: it is neither a folder nor a W&B path, or W&B does not give it.
+    FileNotFoundError for what is neither a folder nor a W&B path.
     """
     if Path(word).exists():
         return Path(word)

@@ -64,9 +64,8 @@ def read_sides(folders: Sequence[Path], names: Sequence[str] | None = None) -> l
     (`src.runs.people`): rows of different photos never pair. names: what to call the runs, in this order; None:
     the kind of run, with the start of its digest where several are of one kind.
 
-    Raises:
-        ValueError: naming every run that is missing, unfinished or without scores, every image that is missing, and
-            every person, prompt and seed that a run has twice; or if names don't fit.
+    ValueError names every run that is missing, unfinished or without scores, every image that is missing, and every
+    person, prompt and seed that a run has twice; or names that don't fit.
     """
     every = list(dict.fromkeys(side.resolve() for folder in folders for side in _sides_of(Path(folder))))
     problems = [problem for folder in every for problem in _problems(folder)]
