@@ -150,10 +150,6 @@ class Identity:
             return torch.ones(len(images), dtype=torch.bool)
         return self.forward(self.preprocess(images), self.presence)[:, 0] > 0
 
-    def similarity(self, images: Tensor, photos: Tensor) -> Tensor:
-        """Aligned images and photos [B, 3, H, W] in [-1, 1] -> cosines [B], face or none (see `present`)."""
-        return self.compare(self.embed(images), self.embed(photos))
-
     def compare(self, a: Tensor, b: Tensor) -> Tensor:
         """Embeddings [..., D] -> cosines [...]."""
         return (a * b).sum(-1)

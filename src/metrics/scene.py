@@ -65,10 +65,9 @@ def read_scene(
     the method did not see. None: the rows' `photo` alone. need_photos: False where no judge looks at a photo.
     Hidden and system files are left out and counted; a person's name is its folder's, or its file's without suffix.
 
-    Raises:
-        FileNotFoundError: there is no such folder or no manifest.
-        ValueError: listing rows that name what lies outside of these folders, by `..`, absolute or as a link; rows
-            without files, files without rows, rows that stand there twice, people without photo.
+    FileNotFoundError without such a folder or manifest. ValueError lists rows that name what lies outside of these
+    folders, by `..`, absolute or as a link; rows without files, files without rows, rows that stand there twice,
+    people without photo.
     """
     for folder in filter(None, (images, photos)):
         if not folder.is_dir():

@@ -74,16 +74,9 @@ def read_sides(folders: Sequence[Path], names: Sequence[str] | None = None) -> l
     order = {kind: place for place, kind in enumerate(ANCHORS)}  # what is no anchor stands before them
     sides = sorted((_read(folder) for folder in every), key=lambda side: order.get(side.kind, -1))
     _check_anchors(sides)
-    return _named(_by_photo(sides), names)
-
-
-def _by_photo(sides: Sequence[Side]) -> list[Side]:
-    """The sides with people called so that one name is one person in all of them."""
     people = names_by_photo([(side.folder, side.rows) for side in sides])
-    return [
-        replace(side, rows=[{**row, "person": names[str(row["person"])]} for row in side.rows])
-        for side, names in zip(sides, people, strict=True)
-    ]
+    rows = [[{**r, "person": who[str(r["person"])]} for r in s.rows] for s, who in zip(sides, people, strict=True)]
+    return _named([replace(side, rows=own) for side, own in zip(sides, rows, strict=True)], names)
 
 
 def _sides_of(folder: Path) -> Iterator[Path]:

@@ -63,16 +63,12 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(lines, 1):
         try:
-            rows.append(_named(json.loads(line)))
+            rows.append(json.loads(line))
+            if not isinstance(rows[-1], dict):
+                raise ValueError("it holds no named values")
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is damaged in line {number} ({error}): {AGAIN}") from error
     return rows
-
-
-def _named(row: Any) -> dict[str, Any]:
-    if not isinstance(row, dict):
-        raise ValueError("it holds no named values")
-    return row
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
@@ -96,7 +92,7 @@ def read_scores(path: Path) -> list[dict[str, str]]:
     fault = fault or (f"row {ragged[0]} has too many or too few cells" if ragged else "")
     if fault:
         raise ValueError(f"{path} is damaged ({fault}): {AGAIN}")
-    return [cells.unmarked_row(row) for row in rows]
+    return [{cells.unmarked(name): cells.unmarked(value) for name, value in row.items()} for row in rows]
 
 
 def to_picture(image: Any) -> np.ndarray:
