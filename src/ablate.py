@@ -20,8 +20,7 @@ from src.statistics.ablation_table import ablation_table
 
 @command("ablate", keeps=DRAWN)
 def main(cfg: DictConfig) -> None:
-    device = ready(cfg, "ablate")
-    if device is None:
+    if ready(cfg, "ablate") is None:
         return
     sides = Sides(cfg)
     ablated = changed(cfg, cfg.ablation.change)
@@ -49,7 +48,7 @@ def main(cfg: DictConfig) -> None:
     shown_as = {"sides": config, "towers": towers(cfg)}
     key = digest(shown_as, weights=sides.weights, code=code_of((*SIDE, *PAGE)))
     whole = {**config, "settings": portable(plain(cfg))}
-    with open_run(cfg.runs, "ablate", whole, key, device=described(device)) as run:
+    with open_run(cfg.runs, "ablate", whole, key, device=described(sides.device)) as run:
         if not run.complete:
             write_table(run.folder, "table", table)
             save_png(run.path("grid.png"), side_grid(shown), {"sides": config})

@@ -13,7 +13,7 @@ from src.harness.deciding import SIDE, STATISTIC, code_of, deciding, portable
 from src.harness.device import described
 from src.harness.preflight.people import ready
 from src.harness.sides import Sides
-from src.harness.study import Rows, Study
+from src.harness.study import Study
 from src.reports.formats import to_text, write_table
 from src.runs.digests import digest
 from src.runs.run import open_run
@@ -23,11 +23,11 @@ from src.statistics.table import Table
 
 @command("tune", keeps=DRAWN)
 def main(cfg: DictConfig) -> None:
-    device = ready(cfg, "ablate")
-    if device is None:
+    if ready(cfg, "ablate") is None:
         return
     sides = Sides(cfg)
-    variants = {_named(change): changed(cfg, change) for change in combinations(plain(cfg.grid))}
+    changes = combinations(plain(cfg.grid))
+    variants = {" ".join(f"{name}={value}" for name, value in c.items()): changed(cfg, c) for c in changes}
     sides.check(*variants.values())
     study = sides.study()
     print(f"{cfg.world.notice}\n{len(variants)} settings on {len(study.people)} validation people", flush=True)
@@ -38,8 +38,9 @@ def main(cfg: DictConfig) -> None:
         "settings": portable(deciding(plain(cfg))),
     }
     key = digest({**parts, "rows": rows}, weights=sides.weights, code=code_of((*SIDE, *STATISTIC)))
-    with open_run(cfg.runs, "tune", parts, key, device=described(device)) as run:
-        table = Table(rows, [f"selected with {', '.join(cfg.judges.selecting)}; {_sizes(study)}"])
+    with open_run(cfg.runs, "tune", parts, key, device=described(sides.device)) as run:
+        sizes = f"{len(study.people)} people, {len(study.prompts)} prompts, {len(study.seeds)} seeds"
+        table = Table(rows, [f"selected with {', '.join(cfg.judges.selecting)}; {sizes}"])
         if not run.complete:
             write_table(run.folder, "table", table)
             run.finish({"best": rows[0]})
@@ -59,21 +60,10 @@ def scores(sides: Sides, study: Study, variants: Mapping[str, DictConfig]) -> di
     found = {}
     for name, cfg in variants.items():
         run, rows = sides.method_side(study, "candidates", cfg)
-        evaluations = run.summary().get("unet_evaluations", 0)
-        found[name] = {**selection_score(rows, anchors, selecting), **_faces(rows), "unet_evaluations": evaluations}
+        found[name] = selection_score(rows, anchors, selecting)
+        found[name]["face_found"] = sum(float(row["face_found"]) for row in rows) / len(rows)
+        found[name]["unet_evaluations"] = run.summary().get("unet_evaluations", 0)
     return found
-
-
-def _faces(rows: Rows) -> dict[str, float]:
-    return {"face_found": sum(float(row["face_found"]) for row in rows) / len(rows)}
-
-
-def _named(change: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in change.items())
-
-
-def _sizes(study: Study) -> str:
-    return f"{len(study.people)} people, {len(study.prompts)} prompts, {len(study.seeds)} seeds"
 
 
 if __name__ == "__main__":

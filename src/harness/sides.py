@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,5 @@ def _through_vae(base: TextToImage, generate: Generate) -> Generate:
 
 def _alternating(prompts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Families in turn, so that a limited run has prompts of each."""
-    families = list(dict.fromkeys(family for family, _ in prompts))
-    columns = [[pair for pair in prompts if pair[0] == family] for family in families]
-    longest = max(map(len, columns), default=0)
-    return [column[k] for k in range(longest) for column in columns if k < len(column)]
+    columns = [[pair for pair in prompts if pair[0] == family] for family in dict.fromkeys(name for name, _ in prompts)]
+    return [pair for turn in zip_longest(*columns) for pair in turn if pair]
