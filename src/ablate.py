@@ -2,7 +2,6 @@
 
 from omegaconf import DictConfig
 
-from src.files.whole import write_atomic
 from src.harness.assembly import changed
 from src.harness.build import plain
 from src.harness.command import DRAWN, command
@@ -11,7 +10,7 @@ from src.harness.device import described
 from src.harness.judges import towers
 from src.harness.preflight.people import ready
 from src.harness.sides import Sides
-from src.reports.formats import to_csv, to_markdown, to_text
+from src.reports.formats import to_text, write_table
 from src.reports.grids import side_grid
 from src.runs.digests import digest
 from src.runs.run import open_run
@@ -21,8 +20,7 @@ from src.statistics.ablation_table import ablation_table
 
 @command("ablate", keeps=DRAWN)
 def main(cfg: DictConfig) -> None:
-    device = ready(cfg, "ablate")
-    if device is None:
+    if ready(cfg, "ablate") is None:
         return
     sides = Sides(cfg)
     ablated = changed(cfg, cfg.ablation.change)
@@ -50,10 +48,9 @@ def main(cfg: DictConfig) -> None:
     shown_as = {"sides": config, "towers": towers(cfg)}
     key = digest(shown_as, weights=sides.weights, code=code_of((*SIDE, *PAGE)))
     whole = {**config, "settings": portable(plain(cfg))}
-    with open_run(cfg.runs, "ablate", whole, key, device=described(device)) as run:
+    with open_run(cfg.runs, "ablate", whole, key, device=described(sides.device)) as run:
         if not run.complete:
-            write_atomic(run.path("table.md"), to_markdown(table).encode())
-            write_atomic(run.path("table.csv"), to_csv(table).encode())
+            write_table(run.folder, "table", table)
             save_png(run.path("grid.png"), side_grid(shown), {"sides": config})
             run.finish({"people": len(study.people), "sides": config})
     print(to_text(table))

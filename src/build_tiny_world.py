@@ -4,10 +4,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from src.files.whole import read_json
 from src.harness.command import command
 from src.harness.device import begun, memory_for
 from src.harness.world_stages import STAGES, WEIGHTS
-from src.runs.store import read_json, write_json
+from src.runs.store import write_json
 from src.tiny_world.manifest import known_stages, replaced_gates, write_manifest
 
 COMMAND = "python -m src.build_tiny_world"

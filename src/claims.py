@@ -69,13 +69,9 @@ def shown(stored: Result | None, now: Result) -> Result:
 
 def _then(stored: Result | None, now: Result) -> str:
     """What the stored result adds to the verdict of today."""
-    if stored is None or (stored.verdict == now.verdict and not is_stale(stored, now)):
-        return ""
-    return (
-        " (the stored result is stale: other code, weights or settings)"
-        if is_stale(stored, now)
-        else (f" (stored: {stored.verdict})")
-    )
+    if stored is not None and is_stale(stored, now):
+        return " (the stored result is stale: other code, weights or settings)"
+    return "" if stored is None or stored.verdict == now.verdict else f" (stored: {stored.verdict})"
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.files.rows import Rows
+from src.files.rows import KINDS, Rows
 from src.harness.build import count, plain
 from src.harness.command import command
-from src.harness.deciding import SCORE, STATISTIC, code_of
+from src.harness.deciding import SCORE, STATISTIC, code_of, file_digests, portable
 from src.harness.device import begun, described, memory_for
-from src.harness.judges import Panel, Progress, judge_weights, settings_of, towers
+from src.harness.judges import Panel, progress, towers
 from src.metrics.columns import FaceRule, joined
 from src.metrics.evaluation import Evaluation, evaluation_of
 from src.metrics.scene import Scene, foreign_placeholders, image_files, read_scene
@@ -42,17 +42,23 @@ def main(cfg: DictConfig) -> None:
     photos, manifest = (Path(cfg[name]) if cfg[name] else None for name in ("photos", "manifest"))
     scene = read_scene(Path(cfg.images), photos, manifest, need_photos=panel.needs_photos())
     real = image_files(Path(cfg.real)) if cfg.real else []
-    with memory_for("judging", "set a lower batch, or choose smaller judges", device), Progress() as progress:
-        how: dict[str, Any] = {"kept": panel.kept(Path(cfg.runs)), "batch_size": batch, "on_progress": progress}
+    with memory_for("judging", "set a lower batch, or choose smaller judges", device), progress() as show:
+        how: dict[str, Any] = {"kept": panel.kept(Path(cfg.runs)), "batch_size": batch, "on_progress": show}
         embedded = embed_scene(scene, panel.here, generic=cfg.generic, real=real, **how)
         judged = evaluation_of(embedded, rule)
-    config = {"system": cfg.system, "judges": settings_of(cfg), "faces": plain(cfg.faces), "generic": cfg.generic}
+    config = {
+        "system": cfg.system,
+        "judges": portable(plain(cfg.judges)),
+        "faces": plain(cfg.faces),
+        "generic": cfg.generic,
+    }
     config |= {name: str(Path(cfg[name]).resolve()) if cfg[name] else None for name in ("images", "photos")}
     inputs: dict[str, Any] = {"rows": [*scene.rows], "anchors": anchors, "listing": panel.listing}
     inputs |= {"towers": towers(cfg)}
     inputs |= {"tf32": True} if cfg.tf32 else {}
     inputs |= embedded.contents()
-    key = digest(config | inputs, weights=judge_weights(cfg), code=code_of((*SCORE, *STATISTIC, "reports/formats.py")))
+    weights = file_digests([plain(cfg.judges.get(kind)) for kind in KINDS])
+    key = digest(config | inputs, weights=weights, code=code_of((*SCORE, *STATISTIC, "reports/formats.py")))
     about = {"logger": plain(cfg.logger), "tags": ["evaluate"], "device": described(device)}
     with open_run(cfg.runs, cfg.system, config, key, **about) as run:
         rows = joined(linked(run, scene, Path(cfg.images), photos), judged.columns)

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.data.photos import read_photo
+from src.files.whole import read_object
 from src.harness.assembly import weights_of
 from src.harness.build import build, plain
 from src.harness.command import command
@@ -15,7 +16,6 @@ from src.harness.preflight.needs import check, needs_of, show
 from src.learning.tuned import untuned
 from src.models.pipelines import export_person, pseudo_word
 from src.runs.listing import check_listing
-from src.runs.store import read_object
 
 APPROXIMATION = (
     "An approximation: in ProFusion S* is new at every sampling step, here it is as it was at one timestep, and "
@@ -54,12 +54,8 @@ def main(cfg: DictConfig) -> None:
 
 
 def check_run(run: Path, parts: dict[str, Any]) -> None:
-    """The run learned somebody, on this base and PromptNet. Its configuration is compared, and nothing built from it.
-
-    Raises:
-        FileNotFoundError: no such run, or one that was not fine-tuned.
-        ValueError: it was learned with another base or PromptNet.
-    """
+    """Its configuration is compared, and nothing built from it. FileNotFoundError for no run, or one that was not
+    fine-tuned; ValueError for one that was learned with another base or PromptNet."""
     absent = [name for name in ("config.json", "person.safetensors", "photos/0.png") if not (run / name).is_file()]
     if absent:
         raise FileNotFoundError(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from src.files.whole import write_atomic
+from src.files.whole import read_object, write_atomic
 from src.harness.build import plain
 from src.harness.command import command
 from src.harness.deciding import PAGE, STATISTIC, code_of
@@ -19,7 +19,7 @@ from src.runs.listing import check_listing
 from src.runs.remote import local_folder
 from src.runs.run import open_run
 from src.runs.sides import read_sides
-from src.runs.store import read_object, read_scores
+from src.runs.store import read_scores
 
 KIND = "human_eval"
 KEPT = ("key.csv", "config.json", "summary.json")  # what of a kit is needed to read ratings

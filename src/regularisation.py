@@ -15,10 +15,10 @@ from src.harness.preflight.training import check_training
 from src.harness.pretraining import ORDERS, check_penalties, regularised
 from src.harness.sides import Sides
 from src.reports import figures
-from src.reports.formats import to_csv, to_markdown, to_text
+from src.reports.formats import to_text, write_table
 from src.runs.digests import digest
 from src.runs.run import open_run
-from src.statistics.levels import level
+from src.statistics.levels import NOTE, level
 from src.statistics.table import Table
 
 
@@ -37,12 +37,11 @@ def main(cfg: DictConfig) -> None:
             levels, digest_of_weights = scored(cfg, anchors, f"promptnet.folder={promptnet}", *overrides)
             rows.append({"sampler": name, "lambda": penalty, **levels})
             weights |= {f"{name} {penalty}": digest_of_weights}
-    table = Table(rows, ["normalised between floor and ceiling, mean over judges; 95 %: t-interval over people"])
+    table = Table(rows, [NOTE])
     key = digest({"rows": rows}, weights=weights, code=code_of((*SIDE, *TRAINING, *PAGE)))
     with open_run(cfg.runs, "regularisation", plain(cfg), key, device=described(device)) as run:
         if not run.complete:
-            write_atomic(run.path("table.csv"), to_csv(table).encode())
-            write_atomic(run.path("table.md"), to_markdown(table).encode())
+            write_table(run.folder, "table", table)
             write_atomic(run.path("curves.png"), figures.curves(rows, x="lambda", y=("text", "identity"), by="sampler"))
             run.finish({"penalties": plain(cfg.penalties)})
     print(to_text(table))

@@ -14,19 +14,18 @@ from src.harness.device import described
 from src.harness.preflight.people import ready
 from src.harness.sides import Sides
 from src.reports import figures
-from src.reports.formats import to_csv, to_markdown, to_text
+from src.reports.formats import to_text, write_table
 from src.reports.grids import side_grid
 from src.runs.digests import digest
 from src.runs.run import Run, open_run
 from src.runs.store import save_png
-from src.statistics.levels import level
+from src.statistics.levels import NOTE, level
 from src.statistics.table import Table
 
 
 @command("sweep", keeps=DRAWN)
 def main(cfg: DictConfig) -> None:
-    device = ready(cfg, "ablate")
-    if device is None:
+    if ready(cfg, "ablate") is None:
         return
     sides = Sides(cfg)
     places = list(places_of(cfg))
@@ -46,11 +45,10 @@ def main(cfg: DictConfig) -> None:
         "sides": {name: run.folder.name for name, run in runs.items()},
     }
     key = digest(settings, weights=sides.weights, code=code_of((*SIDE, *PAGE)))
-    table = Table(rows, ["normalised between floor and ceiling, mean over judges; 95 %: t-interval over people"])
-    with open_run(cfg.runs, "sweeps", settings, key, device=described(device)) as run:
+    table = Table(rows, [NOTE])
+    with open_run(cfg.runs, "sweeps", settings, key, device=described(sides.device)) as run:
         if not run.complete:
-            write_atomic(run.path("table.csv"), to_csv(table).encode())
-            write_atomic(run.path("table.md"), to_markdown(table).encode())
+            write_table(run.folder, "table", table)
             curves = figures.curves(rows, x=cfg.sweep.setting, y=("text", "identity"), by="line")
             write_atomic(run.path("curves.png"), curves)
             save_png(run.path("grid.png"), side_grid(runs), settings["sides"])

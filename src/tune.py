@@ -6,8 +6,6 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.files.rows import Rows
-from src.files.whole import write_atomic
 from src.harness.assembly import changed
 from src.harness.build import plain
 from src.harness.command import DRAWN, command
@@ -16,7 +14,7 @@ from src.harness.device import described
 from src.harness.preflight.people import ready
 from src.harness.sides import Sides
 from src.harness.study import Study
-from src.reports.formats import to_csv, to_markdown, to_text
+from src.reports.formats import to_text, write_table
 from src.runs.digests import digest
 from src.runs.run import open_run
 from src.statistics.selection import ranking, selection_score
@@ -25,11 +23,11 @@ from src.statistics.table import Table
 
 @command("tune", keeps=DRAWN)
 def main(cfg: DictConfig) -> None:
-    device = ready(cfg, "ablate")
-    if device is None:
+    if ready(cfg, "ablate") is None:
         return
     sides = Sides(cfg)
-    variants = {_named(change): changed(cfg, change) for change in combinations(plain(cfg.grid))}
+    changes = combinations(plain(cfg.grid))
+    variants = {" ".join(f"{name}={value}" for name, value in c.items()): changed(cfg, c) for c in changes}
     sides.check(*variants.values())
     study = sides.study()
     print(f"{cfg.world.notice}\n{len(variants)} settings on {len(study.people)} validation people", flush=True)
@@ -40,11 +38,11 @@ def main(cfg: DictConfig) -> None:
         "settings": portable(deciding(plain(cfg))),
     }
     key = digest({**parts, "rows": rows}, weights=sides.weights, code=code_of((*SIDE, *STATISTIC)))
-    with open_run(cfg.runs, "tune", parts, key, device=described(device)) as run:
-        table = Table(rows, [f"selected with {', '.join(cfg.judges.selecting)}; {_sizes(study)}"])
+    with open_run(cfg.runs, "tune", parts, key, device=described(sides.device)) as run:
+        sizes = f"{len(study.people)} people, {len(study.prompts)} prompts, {len(study.seeds)} seeds"
+        table = Table(rows, [f"selected with {', '.join(cfg.judges.selecting)}; {sizes}"])
         if not run.complete:
-            write_atomic(run.path("table.csv"), to_csv(table).encode())
-            write_atomic(run.path("table.md"), to_markdown(table).encode())
+            write_table(run.folder, "table", table)
             run.finish({"best": rows[0]})
     print(to_text(table))
     print(f"best: {rows[0]['settings']}\ntable: {run.made('table.md')}", flush=True)
@@ -62,21 +60,10 @@ def scores(sides: Sides, study: Study, variants: Mapping[str, DictConfig]) -> di
     found = {}
     for name, cfg in variants.items():
         run, rows = sides.method_side(study, "candidates", cfg)
-        evaluations = run.summary().get("unet_evaluations", 0)
-        found[name] = {**selection_score(rows, anchors, selecting), **_faces(rows), "unet_evaluations": evaluations}
+        found[name] = selection_score(rows, anchors, selecting)
+        found[name]["face_found"] = sum(float(row["face_found"]) for row in rows) / len(rows)
+        found[name]["unet_evaluations"] = run.summary().get("unet_evaluations", 0)
     return found
-
-
-def _faces(rows: Rows) -> dict[str, float]:
-    return {"face_found": sum(float(row["face_found"]) for row in rows) / len(rows)}
-
-
-def _named(change: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in change.items())
-
-
-def _sizes(study: Study) -> str:
-    return f"{len(study.people)} people, {len(study.prompts)} prompts, {len(study.seeds)} seeds"
 
 
 if __name__ == "__main__":

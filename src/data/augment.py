@@ -1,7 +1,5 @@
 """Augmentation for fine-tuning (Zhou et al. 2023, appendix A): mask the subject, move it, have the rest repainted."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

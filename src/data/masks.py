@@ -1,7 +1,5 @@
 """Where the subject of a portrait is: masks [P, 1, H, W] in [0, 1] of photos [P, 3, H, W], for augmentation."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,12 +64,8 @@ def face_mask(
                 f"the insightface detector {detector} found no face in photo {number} of {person}: choose another "
                 "mask, mask@world.augmentation.mask=fixed_box, or file (drawn by you)"
             )
-        left, top, right, _ = _grown(max(boxes[:, :4], key=lambda box: (box[2] - box[0]) * (box[3] - box[1])))
-        masks[number, :, max(0, top) :, max(0, left) : max(0, right)] = 1
+        left, top, right, bottom = max(boxes[:, :4], key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
+        across, down = MARGIN * (right - left), MARGIN * (bottom - top)
+        first, last = max(0, int(left - across)), max(0, int(right + across))
+        masks[number, :, max(0, int(top - down)) :, first:last] = 1
     return masks
-
-
-def _grown(box: np.ndarray) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) in pixels with the margin on every side."""
-    across, down = MARGIN * (box[2] - box[0]), MARGIN * (box[3] - box[1])
-    return int(box[0] - across), int(box[1] - down), int(box[2] + across), int(box[3] + down)

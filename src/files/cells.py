@@ -16,9 +16,9 @@ def marked(value: Any) -> Any:
     return MARK + value if isinstance(value, str) and _FORMULA.match(value) and not _is_number(value) else value
 
 
-def unmarked(text: str) -> str:
+def unmarked(cell: Any) -> Any:
     """What `marked` was given."""
-    return text[1:] if text.startswith(MARK) and _FORMULA.match(text[1:]) else text
+    return cell[1:] if isinstance(cell, str) and cell.startswith(MARK) and _FORMULA.match(cell[1:]) else cell
 
 
 def _is_number(text: str) -> bool:
@@ -40,12 +40,3 @@ def _line(values: Sequence[Any]) -> str:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\r\n").writerow([marked(value) for value in values])  # so that "\r" is quoted, too
     return text.getvalue().removesuffix("\r\n") + "\n"
-
-
-def unmarked_row(row: Mapping[Any, Any]) -> dict[Any, Any]:
-    """A row of csv.DictReader, its names and cells as they were before they were marked."""
-    return {_plain(name): _plain(value) for name, value in row.items()}
-
-
-def _plain(value: Any) -> Any:
-    return unmarked(value) if isinstance(value, str) else value

@@ -5,9 +5,15 @@ from typing import Any
 
 Row = Mapping[str, Any]
 Rows = list[dict[str, Any]]
+Cell = tuple[str, ...]  # the values of CELL, as text
 CELL = ("person", "prompt", "seed")  # what names an image in every run, and pairs runs
 COLUMNS = ("file", *CELL, "family", "photo")  # what a row says besides scores
 KINDS = ("text", "identity", "image")  # of judges; a judge's column is KIND/NAME
+
+
+def cell_of(row: Row, names: Sequence[str] = CELL) -> Cell:
+    """Person, prompt and seed of a row, as text."""
+    return tuple(str(row[name]) for name in names)
 
 
 def judge_columns(rows: Sequence[Row], kind: str) -> list[str]:

@@ -20,12 +20,9 @@ def read_sheet(path: Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:
 
     UTF-8 or UTF-16, with or without its byte-order mark; commas, semicolons or tabs. Blank rows, and blank columns
     without a name, which spreadsheets add, are left out; marked cells (`cells`) are unmarked. needed: columns that
-    must be there.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: what is wrong with it, with line and remedy: another encoding, a column that is missing or stands
-            there twice, too many or too few cells, an open quote, a cell longer than 131,072 letters.
+    must be there. FileNotFoundError without such a file; ValueError says with line and remedy what is wrong with it:
+    another encoding, a column that is missing or stands there twice, too many or too few cells, an open quote, a cell
+    longer than 131,072 letters.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is no file: give the path of a CSV file")

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 RECORD = ".sha256"  # what the file beside a file is called that holds its digest, in the format of `sha256sum -c`
+AGAIN = "restore it, or delete its folder and give the command that made it again"
 REMEDY = "free some space there, or choose another output folder that you may write to"
 
 
@@ -101,7 +102,7 @@ def check_file(path: Path) -> None:
         raise FileNotFoundError(f"{path} is {'no ordinary file' if path.exists() else 'not there'}: restore it")
 
 
-def read_json(path: Path, remedy: str) -> Any:
+def read_json(path: Path, remedy: str = AGAIN) -> Any:
     """The value in a JSON file. FileNotFoundError if there is none, ValueError with the remedy if it is damaged."""
     try:
         return json.loads(content_of(path))
@@ -109,7 +110,7 @@ def read_json(path: Path, remedy: str) -> Any:
         raise ValueError(f"{path} is damaged ({error}): {remedy}") from error
 
 
-def read_object(path: Path, remedy: str) -> dict[str, Any]:
+def read_object(path: Path, remedy: str = AGAIN) -> dict[str, Any]:
     """The named values in a JSON file; raises what `read_json` raises."""
     value = read_json(path, remedy)
     if not isinstance(value, dict):

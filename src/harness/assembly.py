@@ -1,8 +1,7 @@
 """From a composed configuration to built parts on one device: base, methods with their networks, judges."""
 
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ from torch import Tensor
 
 from src.files.rows import Rows
 from src.harness.build import build, plain
-from src.harness.deciding import deciding
+from src.harness.deciding import deciding, file_digests
 from src.harness.device import device_of, let_go, memory_for, moved
-from src.harness.judges import build_judges, file_digests
+from src.harness.judges import build_judges
 from src.harness.settings import targets
 from src.methods.method import Generate, Method
 from src.metrics.checks import check_lengths, look_at_photos
@@ -42,25 +41,11 @@ def base_of(cfg: DictConfig, device: torch.device) -> TextToImage:
 def weights_of(cfg: DictConfig, *names: str) -> dict[str, str]:
     """The SHA-256 of every file that these parts of a configuration name; shipped ones are checked first.
 
-    Raises:
-        FileNotFoundError, ValueError: a shipped file is missing, damaged or foreign.
+    FileNotFoundError or ValueError for a shipped file that is missing, damaged or foreign.
     """
     if cfg.world.weights:
         check_manifest(Path(cfg.world.weights))
-    digests: dict[str, str] = {}
-    for name in names:
-        for path in _paths(plain(OmegaConf.select(cfg, name))):
-            digests |= file_digests(path)
-    return digests
-
-
-def _paths(node: Any) -> Iterator[Path]:
-    """Every string in plain data that is a path of something that exists."""
-    if isinstance(node, dict | list):
-        for value in node.values() if isinstance(node, dict) else node:
-            yield from _paths(value)
-    elif isinstance(node, str) and os.path.exists(node.removeprefix("local-dir:")):
-        yield Path(node.removeprefix("local-dir:"))
+    return file_digests([plain(OmegaConf.select(cfg, name)) for name in names])
 
 
 def changed(cfg: DictConfig, change: Mapping[str, Any]) -> DictConfig:

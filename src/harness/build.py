@@ -1,34 +1,28 @@
 """From a node of a configuration to the thing that it names."""
 
-from collections.abc import Callable
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
 
 from src.harness.settings import targets
 from src.harness.settings.errors import cause_of
 
 
 def check_targets(cfg: DictConfig) -> None:
-    """Every `_target_` of the resolved configuration is allowed, exists, and takes the settings beside it.
-
-    Raises:
-        ValueError: naming the place and what does not fit.
-    """
-    targets.check_targets(targets.resolved(cfg))
+    """As `targets.check_targets`, of a configuration as it stands after resolution."""
+    targets.check_targets(plain(cfg))
 
 
 def build(node: Any, **more: Any) -> Any:
     """Instantiate a node whose targets are allowed; plain lists and dicts come out as Python's own.
 
-    What is checked is what is built: the node after resolution.
-
-    Raises:
-        ValueError: naming a `_target_` that is not allowed or a setting that it doesn't take.
+    What is checked is what is built: the node after resolution. ValueError names a `_target_` that is not allowed or a
+    setting that it doesn't take.
     """
-    settled = targets.resolved(OmegaConf.create(node) if isinstance(node, dict | list) else node)
+    settled = plain(OmegaConf.create(node) if isinstance(node, dict | list) else node)
     targets.check_targets(settled)
     return instantiate(settled, _convert_="all", **more)
 
@@ -43,14 +37,12 @@ def build_or_missing(node: Any, **more: Any) -> Any:
         raise
 
 
-def get_target(node: Any) -> Callable[..., Any]:
-    """What a node builds. ValueError for a target that is not allowed."""
-    return targets.allowed(str(node["_target_"]), "judges")
-
-
 def plain(node: Any) -> Any:
-    """Resolved plain data; what is no node (null, a number) stays as it is."""
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    """Resolved plain data; what is no node (null, a number) stays as it is. ValueError for a resolver that builds."""
+    try:
+        return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    except InterpolationResolutionError as error:
+        raise error.__cause__ if isinstance(error.__cause__, targets.Refused) else error from None
 
 
 def count(cfg: DictConfig, name: str, most: int | None = None) -> int:

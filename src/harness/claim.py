@@ -27,10 +27,8 @@ PENALTY = "learning.penalty="  # a side's override that speaks of pre-training
 
 def configured(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[list[str], dict[str, DictConfig]]:
     """What all sides have in common, and the configuration of each."""
-    settings = [
-        *(plain(cfg.overrides) or []),
-        *(f"{name}={count(cfg, name)}" for name in ("people", "prompts", "seeds")),
-    ]
+    sizes = [f"{name}={count(cfg, name)}" for name in ("people", "prompts", "seeds")]
+    settings = [*(plain(cfg.overrides) or []), *sizes]
     common = [*settings, f"runs={cfg.runs}", "logger=disabled", *handed_on(cfg)]
     return settings, {name: side(common, own) for name, own in claim["sides"].items()}
 
@@ -55,12 +53,8 @@ def pretraining_of(cfg: DictConfig, own: Sequence[str]) -> dict[str, Any]:
         return {}
     study, training = compose("regularisation", [f"runs={cfg.runs}"]), compose("train", ORDERS)
     steps = {name: study[name] for name in ("early_steps", "further_steps")}
-    return {
-        "pretraining": {
-            **steps,
-            **{name: deciding(plain(training[name])) for name in ("learning", "data", "trainer", "seed")},
-        }
-    }
+    parts = {name: deciding(plain(training[name])) for name in ("learning", "data", "trainer", "seed")}
+    return {"pretraining": steps | parts}
 
 
 def penalties(own: Sequence[str]) -> list[float]:
@@ -72,11 +66,6 @@ def pretrainings(cfg: DictConfig, own: Sequence[str]) -> list[Run]:
     """The trainings, now or before, of a PromptNet under a side's penalty; none for a side without one."""
     study = compose("regularisation", [f"runs={cfg.runs}", *handed_on(cfg)])
     return [run for penalty in penalties(own)[-1:] for run in regularised(study, penalty)]
-
-
-def with_promptnet(side: DictConfig, trainings: Sequence[Run]) -> DictConfig:
-    """The side, with the PromptNet that came out of the last of its trainings if it has any."""
-    return changed(side, {"promptnet.folder": str(trainings[-1].path("promptnet"))}) if trainings else side
 
 
 def untested(cfg: DictConfig, claim: Mapping[str, Any]) -> Result:
@@ -104,7 +93,8 @@ def tested(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[Result, Evidence]
     for config in configs.values():
         check(config, needs_of(config, "ablate"))
     trainings = {name: pretrainings(cfg, claim["sides"][name]) for name in configs}
-    configs = {name: with_promptnet(config, trainings[name]) for name, config in configs.items()}
+    folders = {name: str(runs[-1].path("promptnet")) for name, runs in trainings.items() if runs}
+    configs |= {name: changed(configs[name], {"promptnet.folder": folder}) for name, folder in folders.items()}
     studies = {name: Sides(config) for name, config in configs.items()}
     first = next(iter(studies.values()))
     first.check(*configs.values())

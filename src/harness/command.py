@@ -41,7 +41,7 @@ def command(name: str, keeps: str = "") -> Callable[[Callable[[DictConfig], None
                 check_overrides(cfg, HydraConfig.get().overrides.task)
                 check.check(cfg, name)
                 check_targets(cfg)
-                ending.kept = _kept(cfg, keeps)
+                ending.kept = f"{keeps.format_map(cfg)}; the same command goes on from there" if keeps else ANEW
                 main(cfg)
             except (ValueError, OSError, OmegaConfBaseException, InstantiationException) as error:
                 cause = cause_of(error)
@@ -53,7 +53,9 @@ def command(name: str, keeps: str = "") -> Callable[[Callable[[DictConfig], None
 
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on to us
-            _quieten()
+            warnings.filterwarnings("ignore")
+            for library in _QUIET:
+                logging.getLogger(library).setLevel(logging.ERROR)
             try:
                 sys.argv[1:] = typed(name, sys.argv[1:])
                 with signals.stoppable(ending):
@@ -64,11 +66,6 @@ def command(name: str, keeps: str = "") -> Callable[[Callable[[DictConfig], None
         return run
 
     return wrap
-
-
-def _kept(cfg: DictConfig, keeps: str) -> str:
-    """What there is of a command that was stopped, and how to go on."""
-    return f"{keeps.format_map(cfg)}; the same command goes on from there" if keeps else ANEW
 
 
 def refuse_early(module: str, arguments: Sequence[str]) -> None:
@@ -89,9 +86,3 @@ def refuse_early(module: str, arguments: Sequence[str]) -> None:
             )
         except ValueError as error:
             sys.exit(f"error: {one_line(error)}")
-
-
-def _quieten() -> None:
-    warnings.filterwarnings("ignore")
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.ERROR)

@@ -27,8 +27,7 @@ OmegaConf.register_new_resolver("package", lambda path: str(PACKAGE / path), rep
 def composed(name: str, arguments: Sequence[str]) -> DictConfig:
     """What a command line asks of a command, checked as far as that goes without reading a library.
 
-    Raises:
-        ValueError: naming the setting, its value, and what is allowed.
+    ValueError names the setting, its value, and what is allowed.
     """
     words = typed(name, arguments)
     try:
@@ -84,11 +83,7 @@ def _unknown(setting: str, known: list[str]) -> str:
 
 
 def check_overrides(cfg: DictConfig, overrides: Iterable[str]) -> None:
-    """Refuse `+name=value`: it would add a setting that nothing reads. `+experiment=...` chooses a file.
-
-    Raises:
-        ValueError: naming the setting and the nearest that exists.
-    """
+    """ValueError for `+name=value`, which would add a setting that nothing reads; `+experiment=...` chooses a file."""
     for override in overrides:
         name = override.split("=", 1)[0]
         if name.startswith("+") and name != "+experiment":

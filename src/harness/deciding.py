@@ -1,14 +1,16 @@
 """What decides a result: of its settings and of the code that computes it; nothing else enters its digest."""
 
 import ast
+import os
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from src.files.folders import files_below
 from src.harness.compose import PACKAGE
-from src.runs.digests import code_digest
+from src.runs.digests import code_digest, file_digest
 
 # whose code decides each kind of result, as files and folders of the package; where a module stands decides nothing
 BASE = ("diffusion.py", *(f"models/{name}.py" for name in ("base", "folders", "prompts")))
@@ -95,6 +97,16 @@ def portable(value: Any) -> Any:
     if isinstance(value, list):
         return [portable(item) for item in value]
     return value.replace(str(PACKAGE), "src") if isinstance(value, str) else value
+
+
+def file_digests(node: Any) -> dict[str, str]:
+    """The SHA-256 of every file that plain data names, and of all below a folder but hidden and system files."""
+    if isinstance(node, dict | list):
+        values = node.values() if isinstance(node, dict) else node
+        return {name: sha for value in values for name, sha in file_digests(value).items()}
+    path = node.removeprefix("local-dir:") if isinstance(node, str) else ""
+    files = sorted(files_below(Path(path))) if os.path.isdir(path) else [Path(path)] if os.path.exists(path) else []
+    return {portable(str(file)): file_digest(file) for file in files if file.is_file()}
 
 
 # where and how fast something is computed, and where it is kept: no result depends on it beyond rounding

@@ -32,8 +32,7 @@ EXHAUSTED = (
 def begun(cfg: DictConfig) -> torch.device:
     """The device of a command, said; from here on TF32 is as the command says.
 
-    Raises:
-        ValueError: the device is not here, does not compute in the base's precision, or has no compiler.
+    ValueError for one that is not here, does not compute in the base's precision, or has no compiler.
     """
     device = device_of(cfg.device)
     if isinstance(cfg.get("base"), DictConfig):
@@ -53,8 +52,7 @@ def handed_on(cfg: DictConfig, names: Sequence[str] = ("device", "tf32", "compil
 def device_of(name: str) -> torch.device:
     """The device that "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:N", "gpu" or "mps" means here.
 
-    Raises:
-        ValueError: there is no such device, or none of that number.
+    ValueError for one that is not here.
     """
     name = str(name)
     if name == "auto":

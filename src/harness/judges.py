@@ -1,23 +1,24 @@
 """From a configuration to judges: which there are, which are here, and what is to be said about them."""
 
 import inspect
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import constants
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from tqdm import tqdm
 
-from src.files.folders import files_below
 from src.files.rows import KINDS
-from src.harness.build import build, build_or_missing, get_target, plain
-from src.harness.deciding import SCORE, code_of, portable
+from src.harness.build import build, build_or_missing, plain
+from src.harness.deciding import SCORE, code_of, file_digests, portable
+from src.harness.settings import targets
 from src.metrics.judge import Judge, Judges, each
 from src.metrics.text_similarity import is_tower
-from src.runs.digests import digest, file_digest
+from src.metrics.walk import OnProgress
+from src.runs.digests import digest
 from src.runs.provenance import versions
 
 POLICIES = ("error", "leave_out")
@@ -47,7 +48,7 @@ def build_judges(cfg: DictConfig, kinds: Sequence[str] = KINDS, *, device: torch
 
 def _placed(node: Any, name: str, device: torch.device | str) -> dict[str, Any]:
     """What a judge is built with beside its settings; dlib's, say, knows no device."""
-    takes = inspect.signature(get_target(node)).parameters
+    takes = inspect.signature(targets.allowed(str(node["_target_"]), "judges")).parameters
     return {"name": name, **({"device": str(device)} if "device" in takes and "device" not in node else {})}
 
 
@@ -67,7 +68,8 @@ class Panel:
         self.nodes, self.device = judge_nodes(cfg), device
         self.rounded = {"tf32": True} if cfg.get("tf32") else {}
         self.listing: list[dict[str, Any]] = []
-        self._here: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+        here: Any = {kind: [] for kind in KINDS}
+        self.here: Judges = here  # those that can be asked
         marked = towers(cfg)
         for kind, several in self.nodes.items():
             for name, node in several.items():
@@ -86,16 +88,10 @@ class Panel:
             self._row(kind, name, "wants a file", licence, why)
             return
         self._row(kind, name, "available" if judge.at_hand() else "to be fetched", judge.licence, note)
-        self._here[kind].append(judge)
+        self.here[kind].append(judge)  # type: ignore[literal-required]
 
     def _row(self, kind: str, name: str, status: str, licence: str, note: str) -> None:
         self.listing.append({"kind": kind, "judge": name, "status": status, "licence": licence, "note": note})
-
-    @property
-    def here(self) -> Judges:
-        """The judges that can be asked."""
-        here: Any = self._here
-        return here
 
     def text(self) -> str:
         """One line a judge; below it why it is marked or missing."""
@@ -124,7 +120,7 @@ class Panel:
 
     def needs_photos(self) -> bool:
         """Whether any judge compares images with photos."""
-        return bool(self._here["identity"] or self._here["image"])
+        return bool(self.here["identity"] or self.here["image"])
 
     def kept(self, root: Path) -> dict[str, Path]:
         """The folder of each judge's embeddings: another one whenever settings, weights, code or library change."""
@@ -134,51 +130,23 @@ class Panel:
         def folder(judge: Judge) -> Path:
             settings = plain(nodes[judge.name])
             parts = {"judge": portable(settings), "libraries": libraries, **self.rounded}
-            key = digest(parts, weights=weight_digests(settings), code=code)
+            key = digest(parts, weights=file_digests(settings), code=code)
             return root / "embeddings" / key[:16]
 
         return {judge.name: folder(judge) for judge in each(self.here)}
 
 
-def weight_digests(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The SHA-256 of every file that a judge's settings name."""
-    named = [str(value).removeprefix("local-dir:") for value in settings.values() if value is not None]
-    return {name: sha for path in named if os.path.exists(path) for name, sha in file_digests(Path(path)).items()}
+@contextmanager
+def progress() -> Iterator[OnProgress]:
+    """A bar for each judge; those that are open at the end of the block are closed."""
+    bars: dict[str, Any] = {}
 
-
-def judge_weights(cfg: DictConfig) -> dict[str, str]:
-    """The SHA-256 of every file that the settings of any judge name."""
-    nodes = [plain(node) for several in judge_nodes(cfg).values() for node in several.values()]
-    return {name: sha for node in nodes for name, sha in weight_digests(node).items()}
-
-
-def file_digests(path: Path) -> dict[str, str]:
-    """The SHA-256 of a file, or of every file below a folder, hidden and system files left out."""
-    files = sorted(files_below(path)) if path.is_dir() else [path]
-    return {portable(str(file)): file_digest(file) for file in files if file.is_file()}
-
-
-def settings_of(cfg: DictConfig) -> dict[str, Any]:
-    """The configuration of the judges as plain data, every path inside this package the same everywhere."""
-    return portable(OmegaConf.to_container(cfg.judges, resolve=True))
-
-
-class Progress:
-    """A bar for each judge; in a `with` block, the open ones are closed at its end."""
-
-    def __init__(self) -> None:
-        self.bars: dict[str, Any] = {}
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for bar in self.bars.values():
-            bar.close()
-
-    def __call__(self, judge: str, done: int, total: int) -> None:
-        bar = self.bars.setdefault(judge, tqdm(total=total, desc=judge, unit="image"))
-        bar.update(done - bar.n)
+    def show(judge: str, done: int, total: int) -> None:
+        if judge not in bars:
+            bars[judge] = opened.enter_context(tqdm(total=total, desc=judge, unit="image"))
+        bars[judge].update(done - bars[judge].n)
         if done == total:
-            bar.close()
-            del self.bars[judge]
+            bars.pop(judge).close()
+
+    with ExitStack() as opened:
+        yield show

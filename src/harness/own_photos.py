@@ -10,10 +10,10 @@ from torch import Tensor
 
 from src.data.photos import read_photos
 from src.harness.assembly import Assembly, weights_of
-from src.harness.build import count, plain
+from src.harness.build import build, count, plain
 from src.harness.deciding import SIDE, code_of, deciding, portable
 from src.harness.device import moved
-from src.harness.variants import kept_variants, masks_of, variants_of
+from src.harness.variants import kept_variants, variants_of
 from src.methods.method import Generate
 from src.models.prompts import check_distinct
 from src.runs.digests import digest, file_digest
@@ -39,21 +39,23 @@ class OwnPhotos:
     @cached_property
     def masks(self) -> Tensor:
         """[P, 1, H, W] in [0, 1]: where the person is. ValueError where nobody is found."""
-        pairs = zip(self.photos, self.names, strict=True)
-        return torch.cat([masks_of(self.cfg.augmentation, photo[None], name, self.prompts) for photo, name in pairs])
+        pairs, find = zip(self.photos, self.names, strict=True), build(self.cfg.augmentation.mask)
+        return torch.cat([find(photo[None], name, self.prompts) for photo, name in pairs])
 
     def check(self) -> None:
         """Before a folder is made: ValueError for whatever of prompts, photos and settings cannot be used."""
         if not self.prompts:
             raise ValueError("prompts ([]) must hold at least one prompt, such as 'a photo of S* at the beach'")
         check_distinct(self.prompts)
-        check_people(self.settings["people"], len(self.paths))
+        people, photos = self.settings["people"], len(self.paths)
+        if people is not None and (not isinstance(people, list) or len(people) != photos):
+            raise ValueError(f"people ({people}) must be a list of {photos}: whom each photo shows, such as [0,1]")
         weights_of(self.cfg, "base")  # shipped ones are checked
-        self.parts.check(self.cfg, self.prompts, len(self.paths))
+        self.parts.check(self.cfg, self.prompts, photos)
         pictures = dict(zip(self.paths, self.photos, strict=True))
         self.parts.look_first(self.prompts, pictures, compared=self.paths[:1])  # images are compared with the first
         if self.cfg.augmentation is not None:
-            assert len(self.masks) == len(self.paths)
+            assert len(self.masks) == photos
 
     def key(self) -> str:
         """The digest of the run: of its settings, of the photos' content, and of their names where masks go by them."""
@@ -85,12 +87,6 @@ class OwnPhotos:
 
             kept.append(kept_variants(run.path("variants") / f"{number}-{name}", base.image_size, made))
         return moved(torch.cat(kept), self.parts.device)
-
-
-def check_people(people: Any, photos: int) -> None:
-    """ValueError unless there is one number for each photo, or none at all."""
-    if people is not None and (not isinstance(people, list) or len(people) != photos):
-        raise ValueError(f"people ({people}) must be a list of {photos}: whom each photo shows, such as [0,1]")
 
 
 def listed(value: Any) -> list[str]:

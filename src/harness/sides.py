@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from src.harness.build import build, count, plain
 from src.harness.deciding import PERSON, SIDE, code_of, deciding, portable
 from src.harness.device import described, forget_peak, memory_for, moved, peak_memory
 from src.harness.study import Study
-from src.harness.variants import kept_variants, masks_of, variants_of
+from src.harness.variants import kept_variants, variants_of
 from src.methods.method import Generate, Method
 from src.models.base import TextToImage
 from src.models.prompts import check_distinct
@@ -54,18 +55,15 @@ class Sides:
         """Before a folder is made: ValueError for a method, a sampler or a prompt that this base cannot use, for a
         prompt that is too long for a judge, and for a reference photo that shows an identity judge no face."""
         for cfg in configurations:
-            photos = self._photo(cfg, self.people[0])
-            self.parts.check(cfg, self.every_prompt, len(photos))
+            self.parts.check(cfg, self.every_prompt, len(self.photo(self.people[0], cfg)))
         shown = self.people if self.parts.judges["identity"] else []
         shown_photos = {f"the photo of {person}": self.photo(person)[0] for person in shown}
         self.parts.look_first([prompt for _, prompt in self.prompts], shown_photos)
 
-    def photo(self, person: int | str) -> Tensor:
+    def photo(self, person: int | str, cfg: DictConfig | None = None) -> Tensor:
         """Reference photos [P, 3, H, W]; nothing that any prompt of the set asks for is in them."""
-        return self._photo(self.cfg, person)
-
-    def _photo(self, cfg: DictConfig, person: int | str) -> Tensor:
-        return moved(build(cfg.world.reference)(person=person, prompts=self.every_prompt), self.device)
+        reference = build((cfg or self.cfg).world.reference)
+        return moved(reference(person=person, prompts=self.every_prompt), self.device)
 
     def study(self) -> Study:
         """The same people, prompts and seeds for every side."""
@@ -151,7 +149,7 @@ class Sides:
 
         def kept(person: int | str, photos: Tensor) -> Tensor:
             def made() -> Tensor:
-                masks = masks_of(cfg.augmentation, photos, person, self.every_prompt)
+                masks = build(cfg.augmentation.mask)(photos, person, self.every_prompt)
                 return variants_of(cfg.augmentation, self.parts.base, photos, masks)
 
             return moved(kept_variants(folder / str(person), size, made), self.device)
@@ -212,7 +210,5 @@ def _through_vae(base: TextToImage, generate: Generate) -> Generate:
 
 def _alternating(prompts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Families in turn, so that a limited run has prompts of each."""
-    families = list(dict.fromkeys(family for family, _ in prompts))
-    columns = [[pair for pair in prompts if pair[0] == family] for family in families]
-    longest = max(map(len, columns), default=0)
-    return [column[k] for k in range(longest) for column in columns if k < len(column)]
+    columns = [[pair for pair in prompts if pair[0] == family] for family in dict.fromkeys(name for name, _ in prompts)]
+    return [pair for turn in zip_longest(*columns) for pair in turn if pair]

@@ -130,15 +130,12 @@ class Study:
 
 def drawn(generate: Generate, rows: Rows, seed: Callable[[Row], int]) -> Iterator[tuple[Rows, Tensor]]:
     """Rows and their images [N, 3, H, W] on the CPU, as many at once as the generator draws; seed: of a row's noise."""
-    for batch in _batches(rows, getattr(generate, "batch", None)):
+    size = getattr(generate, "batch", None)
+    of_prompts = [
+        [row for row in rows if row["prompt"] == prompt] for prompt in dict.fromkeys(r["prompt"] for r in rows)
+    ]
+    for batch in of_prompts if size is None else [rows[k : k + size] for k in range(0, len(rows), size)]:
         yield batch, generate([row["prompt"] for row in batch], [seed(row) for row in batch]).cpu()
-
-
-def _batches(rows: Rows, size: int | None) -> list[Rows]:
-    """Rows with a prompt each, so many at once; None: all seeds of a prompt."""
-    if size is not None:
-        return [rows[k : k + size] for k in range(0, len(rows), size)]
-    return [[row for row in rows if row["prompt"] == prompt] for prompt in dict.fromkeys(r["prompt"] for r in rows)]
 
 
 def _costs(run: Run) -> dict[str, Any]:

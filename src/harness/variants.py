@@ -1,6 +1,6 @@
 """Variants of somebody's photo that augmentation made: stored, looked at, and used again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -16,11 +16,6 @@ from src.runs.listing import LISTING, check_listing, write_listing
 from src.runs.store import save_png, to_picture
 
 SHEET = "sheet.png"
-
-
-def masks_of(augmentation: DictConfig, photos: Tensor, person: int | str, prompts: Sequence[str]) -> Tensor:
-    """Where the subject is on photos [P, 3, H, W]: [P, 1, H, W] in [0, 1]. ValueError where none is found."""
-    return build(augmentation.mask)(photos, person, prompts)
 
 
 def variants_of(augmentation: DictConfig, base: TextToImage, photos: Tensor, masks: Tensor) -> Tensor:

@@ -103,7 +103,12 @@ def promptnet(cfg: DictConfig, cache: Path, device: torch.device) -> Report:
     """
     names = known_names(cache, device)
     if names is not None and cfg.check_names:
-        check_names(world(cfg, device, names=names))
+        (row,) = run_gates(world(cfg, device, names=names), [0])
+        if not row.held:
+            raise ValueError(
+                f"gate 0 is missed ({row.value:.3f} for {row.bound}): the base has no words for people; train it "
+                "longer (stage=base), or set check_names=false to train a PromptNet all the same"
+            )
     photos = KeptPhotos(cache, "train", count=cfg.photos)
     folder = cache / f"promptnet-latents-{cfg.photos}"
     encode(moved(build(cfg.base), device), photos, folder, batch=64 if device.type == "cpu" else 1000)
@@ -147,16 +152,6 @@ def known_names(cache: Path, device: torch.device) -> Names | None:
     """The names of the base's training; None where they are not here."""
     names = shipping.load_names(cache / shipping.NAMES, WEIGHTS / "base")
     return names and names.to(device)
-
-
-def check_names(measured: World) -> None:
-    """Measure gate 0; ValueError if it is missed."""
-    (row,) = run_gates(measured, [0])
-    if not row.held:
-        raise ValueError(
-            f"gate 0 is missed ({row.value:.3f} for {row.bound}): the base has no words for people; train it longer "
-            "(stage=base), or set check_names=false to train a PromptNet all the same"
-        )
 
 
 def gates(cfg: DictConfig, cache: Path, device: torch.device) -> Report:

@@ -1,7 +1,5 @@
 """Floors and ceilings that any folder with photos has."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What judges refuse before anything is learned, drawn or scored: prompts too long for them, photos without a face."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """From a scene's embeddings to columns of scores.csv, one value an image: KIND/JUDGE, blank where it has no meaning."""
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

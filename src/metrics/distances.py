@@ -1,7 +1,5 @@
 """How far a set of images is from a set of real ones, in the features of any judge: FID, KID (torchmetrics), CMMD."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance

@@ -1,7 +1,5 @@
 """dlib's face recogniser as an identity judge. Its weights (CC0) are in the PyPI package face_recognition_models."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Sequence
 from functools import cached_property
@@ -24,9 +22,7 @@ class DlibIdentity:
     the same photo, above 0.4 for the same person. `weights` is the folder of the two .dat files; None finds it in the
     installed package face_recognition_models. `min_confidence` leaves out what the detector is hardly sure of (it sees
     a face in the mission badge of scikit-image's astronaut at 0.12; she herself has 1.2).
-
-    Raises:
-        FileNotFoundError: dlib or its weights are not installed.
+    FileNotFoundError where dlib or its weights are not installed.
     """
 
     def __init__(

@@ -1,7 +1,5 @@
 """What a judge saw, by the content of the picture: kept in files, so that nothing is looked at twice by one judge."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path

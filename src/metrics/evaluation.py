@@ -1,7 +1,5 @@
 """A folder of images evaluated: scene -> embeddings -> columns, anchors and distances of whole sets."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """How much an image shows the person of a photo: cosine of the two embeddings of any ONNX face recogniser."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,9 +41,8 @@ class Identity:
 
     `source` says where to get the files. Nets are read when the judge is first asked, and let go of by `release`.
 
-    Raises:
-        FileNotFoundError: a file is missing.
-        ValueError: both ways of finding faces are given; when first asked, a file is no such net.
+    FileNotFoundError without a file; ValueError for both ways of finding faces at once and, when first asked, for a
+    file that is no such net.
     """
 
     def __init__(
@@ -152,10 +149,6 @@ class Identity:
         if self.presence is None:
             return torch.ones(len(images), dtype=torch.bool)
         return self.forward(self.preprocess(images), self.presence)[:, 0] > 0
-
-    def similarity(self, images: Tensor, photos: Tensor) -> Tensor:
-        """Aligned images and photos [B, 3, H, W] in [-1, 1] -> cosines [B], face or none (see `present`)."""
-        return self.compare(self.embed(images), self.embed(photos))
 
     def compare(self, a: Tensor, b: Tensor) -> Tensor:
         """Embeddings [..., D] -> cosines [...]."""

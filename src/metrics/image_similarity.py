@@ -1,7 +1,5 @@
 """How much two images show the same thing: cosine of the two embeddings of any timm backbone (DINO, say)."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Sequence
 from functools import cached_property
@@ -24,9 +22,8 @@ class ImageSimilarity:
     for those of the tag, which timm fetches. Images are resized, cropped and normalised as the tag says. The weights
     are read when the judge is first asked, and let go of by `release`. `device`: where it looks.
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: timm knows no such model or no weights for it; when first asked, they cannot be had or do not fit.
+    FileNotFoundError without that file. ValueError where timm knows no such model or no weights for it; when first
+    asked, where they cannot be had or do not fit.
     """
 
     def __init__(self, *, name: str, model: str, weights: str | None = None, device: str = "cpu", licence: str = ""):
@@ -38,8 +35,7 @@ class ImageSimilarity:
             raise ValueError(f"timm has no weights {model!r}: choose one of timm.list_models(pretrained=True)")
         if weights is not None and not Path(weights).is_file():
             raise FileNotFoundError(f"{weights} is missing: image judge {name} needs its weights")
-        self.name, self.model, self.weights, self.licence = name, model, weights, licence
-        self.device = device
+        self.name, self.model, self.weights, self.licence, self.device = name, model, weights, licence, device
 
     @cached_property
     def net(self) -> Any:

@@ -1,7 +1,5 @@
 """What a judge is: pictures and prompts become vectors, and two vectors become a score."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol, TypedDict
 

@@ -1,7 +1,5 @@
 """Pictures as the judges get them: uint8 [3, H, W], each file decoded once, known by the SHA-256 of its bytes."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,18 +25,16 @@ def read_picture(path: Path) -> Tensor:
 class Album:
     """Picture files, known by their content. What is decoded at a time stays below `room` bytes.
 
-    Raises:
-        ValueError: listing every file that is missing or no image.
+    ValueError lists every file that is missing or no image.
     """
 
     def __init__(self, paths: Iterable[Path], *, room: int = ROOM):
-        self.room = room
-        self.paths = list(dict.fromkeys(paths))
+        self.room, self.paths = room, list(dict.fromkeys(paths))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            sizes, self._digests = (list(each) for each in zip(*pool.map(_weighed, self.paths), strict=True))
-        _refuse([path for path, size in zip(self.paths, sizes, strict=True) if size == 0])
-        self.size = dict(zip(self.paths, sizes, strict=True))
-        self.digest = dict(zip(self.paths, self._digests, strict=True))
+            weighed = dict(zip(self.paths, pool.map(_weighed, self.paths), strict=True))
+        _refuse([path for path, (size, _) in weighed.items() if size == 0])
+        self.size = {path: size for path, (size, _) in weighed.items()}
+        self.digest = {path: digest for path, (_, digest) in weighed.items()}
 
     def parts(self) -> Iterator[list[Path]]:
         """The files, one of each content, in groups that may be decoded together."""

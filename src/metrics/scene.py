@@ -1,7 +1,5 @@
 """What is to be judged: images with their rows (file, person, prompt, seed) and photos, and all that is wrong."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections import Counter
@@ -20,7 +18,7 @@ from src.files.folders import (
     tell_left_out,
     within,
 )
-from src.files.rows import CELL, COLUMNS, Row, Rows
+from src.files.rows import CELL, COLUMNS, Row, Rows, cell_of
 from src.files.sheets import read_sheet
 
 PLACEHOLDER = "S*"
@@ -67,10 +65,9 @@ def read_scene(
     the method did not see. None: the rows' `photo` alone. need_photos: False where no judge looks at a photo.
     Hidden and system files are left out and counted; a person's name is its folder's, or its file's without suffix.
 
-    Raises:
-        FileNotFoundError: there is no such folder or no manifest.
-        ValueError: listing rows that name what lies outside of these folders, by `..`, absolute or as a link; rows
-            without files, files without rows, rows that stand there twice, people without photo.
+    FileNotFoundError without such a folder or manifest. ValueError lists rows that name what lies outside of these
+    folders, by `..`, absolute or as a link; rows without files, files without rows, rows that stand there twice,
+    people without photo.
     """
     for folder in filter(None, (images, photos)):
         if not folder.is_dir():
@@ -89,7 +86,7 @@ def read_scene(
             ("row(s) without a file", [str(path) for path in paths if not path.is_file()]),
             ("file(s) without a row", _unlisted(paths)),
             ("row(s) with the same file", _twice(row["file"] for row in rows)),
-            ("rows with the same person, prompt and seed", _twice(_cell(row) for row in rows)),
+            ("rows with the same person, prompt and seed", _twice(" / ".join(cell_of(row)) for row in rows)),
             ("row(s) with a blank cell", [row["file"] or str(row) for row in rows if not all(map(row.get, NEEDED))]),
             ("person(s) without a photo", _lacking(rows, inputs) if need_photos else []),
         ]
@@ -187,10 +184,6 @@ def _unlisted(paths: Sequence[Path]) -> list[str]:
 
 def _twice(values: Iterable[str]) -> list[str]:
     return [value for value, count in Counter(values).items() if count > 1]
-
-
-def _cell(row: Row) -> str:
-    return f"{row['person']} / {row['prompt']} / {row['seed']}"
 
 
 def _lacking(rows: Sequence[Row], inputs: Sequence[Path | None]) -> list[str]:

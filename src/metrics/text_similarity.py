@@ -1,7 +1,5 @@
 """How well an image shows what a prompt says: cosine of the two embeddings of any open_clip backbone."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Sequence
 from functools import cached_property
@@ -29,15 +27,13 @@ class TextSimilarity:
     quick-GELU is what the tag was trained with (open_clip itself would only warn). The weights are read when the judge
     is first asked, and let go of by `release`. `device`: where it looks.
 
-    Raises:
-        FileNotFoundError: the folder or one of its files is missing.
-        ValueError: open_clip knows no such model or tag; when first asked, the weights cannot be had or do not fit.
+    FileNotFoundError without the folder or one of its files. ValueError where open_clip knows no such model or tag;
+    when first asked, where the weights cannot be had or do not fit.
     """
 
     def __init__(self, *, name: str, model: str, pretrained: str | None = None, device: str = "cpu", licence: str = ""):
         _check(model, pretrained)
-        self.name, self.model, self.pretrained, self.licence = name, model, pretrained, licence
-        self.device = device
+        self.name, self.model, self.pretrained, self.licence, self.device = name, model, pretrained, licence, device
 
     @cached_property
     def clip(self) -> Any:

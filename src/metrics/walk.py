@@ -1,7 +1,5 @@
 """The one walk over pictures and prompts: every judge looks at what it has not seen, one judge's nets at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -110,7 +108,8 @@ def walk(
         for judge in each(judges):
             known = seen[judge.name]
             new = set(known.missing([album.digest[path] for path in part]))
-            unread = _unread(known, prompts) if judge.name in readers else []
+            asked = dict.fromkeys(prompts) if judge.name in readers else ()
+            unread = [prompt for prompt in asked if known.missing([prompt_key(prompt)])]
             if new:
                 pictures = album.decode(part) if pictures is None else pictures
                 whole = [(path, album.digest[path], p) for path, p in zip(part, pictures, strict=True)]
@@ -151,10 +150,6 @@ def _look(
         width = max(vectors.shape[1] for vectors, _ in seen)
         vectors = torch.cat([v if v.shape[1] == width else v[:, :1].expand(-1, width) for v, _ in seen])
         known.add([key for _, key, _ in shard], vectors, torch.cat([faces for _, faces in seen]))
-
-
-def _unread(known: Embeddings, prompts: Sequence[str]) -> list[str]:
-    return [prompt for prompt in dict.fromkeys(prompts) if known.missing([prompt_key(prompt)])]
 
 
 def _read(judge: TextJudge, prompts: Sequence[str], known: Embeddings) -> None:

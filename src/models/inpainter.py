@@ -1,7 +1,5 @@
 """Inpainting through diffusers: by weights made for it, or by an ordinary base that keeps what is not masked."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +8,7 @@ from diffusers import DDIMScheduler, StableDiffusionInpaintPipeline
 from torch import Tensor
 
 from src.models.base import TextToImage
-from src.models.pipelines import scheduler_of
+from src.models.pipelines import pipeline_of
 
 
 class _Steps(DDIMScheduler):
@@ -40,39 +38,25 @@ class Inpainter:
         Masks count by latents: the pipeline takes the mask's nearest pixel for each, so that at the edge some pixels
         are kept or painted with their neighbours. What is kept passes the autoencoder.
         """
-        generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         with self.base.visiting(self.base.vae):
-            painted = self._painted(images, masks, prompts, generators)
+            painted: Tensor = self.pipeline(
+                prompt=list(prompts),
+                image=images,
+                mask_image=masks,
+                height=images.shape[2],
+                width=images.shape[3],
+                strength=1.0,
+                num_inference_steps=self.steps,
+                guidance_scale=self.guidance,
+                generator=[torch.Generator().manual_seed(int(seed)) for seed in seeds],
+                output_type="pt",
+            ).images
         return painted.float() * 2 - 1
-
-    def _painted(
-        self, images: Tensor, masks: Tensor, prompts: Sequence[str], generators: Sequence[torch.Generator]
-    ) -> Tensor:
-        return self.pipeline(
-            prompt=list(prompts),
-            image=images,
-            mask_image=masks,
-            height=images.shape[2],
-            width=images.shape[3],
-            strength=1.0,
-            num_inference_steps=self.steps,
-            guidance_scale=self.guidance,
-            generator=list(generators),
-            output_type="pt",
-        ).images
 
 
 def inpainter_of(base: TextToImage, *, steps: int = 20, guidance: float = 7.0) -> Inpainter:
     """The base itself as an inpainter: at every step, latents outside the mask are the noised photo's."""
-    parts = {name: getattr(base, name) for name in ("vae", "text_encoder", "tokenizer", "unet")}
-    pipeline = StableDiffusionInpaintPipeline(
-        **parts,
-        scheduler=scheduler_of(base),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    return Inpainter(base, pipeline, steps=steps, guidance=guidance)
+    return Inpainter(base, pipeline_of(StableDiffusionInpaintPipeline, base), steps=steps, guidance=guidance)
 
 
 def load_inpainter(

@@ -4,6 +4,7 @@ import copy
 import json
 import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,13 @@ def scheduler_of(base: TextToImage) -> DDIMScheduler:
     )
 
 
+def pipeline_of(kind: Callable[..., Any], base: TextToImage, **other: Any) -> Any:
+    """A pipeline of diffusers, such as StableDiffusionPipeline, of the base's own parts, but for the `other` ones."""
+    parts = {name: getattr(base, name) for name in ("vae", "text_encoder", "tokenizer", "unet")} | other
+    unchecked = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    return kind(**parts, **unchecked, scheduler=scheduler_of(base))
+
+
 @torch.no_grad()
 def pseudo_word(base: TextToImage, promptnet: PromptNet, photo: Tensor, *, timestep: int, seed: int = 0) -> Tensor:
     """S* [K, D] as it is at one timestep, where x_t is the photo [3, H, W] itself, noised to it with `seed`."""
@@ -58,16 +66,7 @@ def export_person(base: TextToImage, pseudo: Tensor, folder: Path, *, prompt: st
     if folder.exists():
         raise ValueError(f"{folder} exists: delete it, or give another out")
     tokenizer, text_encoder = _with_word(base, pseudo, placeholder_position(prompt, base.tokenizer))
-    pipeline = StableDiffusionPipeline(
-        vae=base.vae,
-        text_encoder=text_encoder,
-        tokenizer=tokenizer,
-        unet=base.unet,
-        scheduler=scheduler_of(base),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+    pipeline = pipeline_of(StableDiffusionPipeline, base, tokenizer=tokenizer, text_encoder=text_encoder)
     draft = make_folder(folder.parent) / f".{folder.name}.{secrets.token_hex(4)}.tmp"
     try:
         with naming(folder.parent):

@@ -124,15 +124,12 @@ class PromptNet(nn.Module):
         weights_only=True. Raises FileNotFoundError or ValueError for a file that is missing, damaged or foreign; what
         is unexpected, absent or of another shape is named.
         """
-        config, weights = read_folder(Path(folder))
-        kept = {name: tensor for name, tensor in weights.items() if not name.startswith(UNUSED_HEADS)}
-        return cls._restored(config, kept, folder)
+        return cls._restored(folder, UNUSED_HEADS)
 
     @classmethod
     def load(cls, folder: str | Path) -> "PromptNet":
         """Read what `save` wrote, in float32 if stored in half precision; errors as from_official."""
-        config, weights = read_folder(Path(folder))
-        return cls._restored(config, weights, folder)
+        return cls._restored(folder)
 
     @classmethod
     def continued(
@@ -150,7 +147,9 @@ class PromptNet(nn.Module):
         return net
 
     @classmethod
-    def _restored(cls, config: dict[str, Any], weights: dict[str, Tensor], folder: str | Path) -> "PromptNet":
+    def _restored(cls, folder: str | Path, skipped: tuple[str, ...] = ()) -> "PromptNet":
+        config, weights = read_folder(Path(folder))
+        weights = {name: tensor for name, tensor in weights.items() if not name.startswith(skipped)}
         for name in ("vision_embedding.weight", "first_prompt_projection.weight"):
             if name not in weights:
                 raise ValueError(f"{folder} does not hold a PromptNet: its weights lack {name}")

@@ -48,7 +48,8 @@ def encode(
     tokens = 1 if pseudo is None else pseudo.shape[1]
     text_model = _text_model(text_encoder)
     device = text_model.embeddings.token_embedding.weight.device
-    ids, source, first = _placed(tuple(prompts), tokenizer, _max_length(text_encoder, tokenizer), tokens, pad, device)
+    longest = min(tokenizer.model_max_length, text_model.config.max_position_embeddings)
+    ids, source, first = _placed(tuple(prompts), tokenizer, longest, tokens, pad, device)
     if pseudo is None:
         return _text_state(text_encoder, ids)
     with _inserted(text_model, pseudo, source):
@@ -67,10 +68,6 @@ def _text_state(text_encoder: TextEncoder, ids: Tensor) -> Tensor:
         return text_model(ids).last_hidden_state
     states = text_model(ids, output_hidden_states=True).hidden_states
     return text_model.final_layer_norm(states[-2])
-
-
-def _max_length(text_encoder: TextEncoder, tokenizer: CLIPTokenizer) -> int:
-    return min(tokenizer.model_max_length, _text_model(text_encoder).config.max_position_embeddings)
 
 
 @lru_cache(maxsize=256)

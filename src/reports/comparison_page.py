@@ -8,10 +8,10 @@ from typing import Any
 
 from src.files import html
 from src.files.pictures import decode_picture
-from src.files.rows import CELL, Row
+from src.files.rows import CELL, Row, cell_of
 from src.reports.formats import plain_rows
 from src.runs.digests import file_digest
-from src.runs.sides import Side, cell_of
+from src.runs.sides import Side
 from src.statistics.front import common_front
 from src.statistics.interval import Interval, prompt_means
 from src.statistics.means import number

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from src.runs import store
+from src.files.whole import read_json
 from src.runs.mirror import TABLE, wandb_api
 
 TRAINING = ["train/loss", "val/loss"]
@@ -15,7 +15,7 @@ def mirrored_scores(root: Path) -> list[str]:
     names: dict[str, None] = {}
     for path in sorted(root.glob("*/*/summary.json")):
         if (path.parent / "scores.csv").exists():
-            names |= {name: None for name in store.read_json(path) if "/" in name or name == "face_found"}
+            names |= {name: None for name in read_json(path) if "/" in name or name == "face_found"}
     order = ("text/", "identity/", "")
     return sorted(names, key=lambda name: next(i for i, start in enumerate(order) if name.startswith(start)))
 

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from src.files.whole import write_atomic
+from src.files.whole import AGAIN, read_object, write_atomic
 from src.runs.digests import file_digest
-from src.runs.store import AGAIN, as_json, read_object, write_json
+from src.runs.store import as_json, write_json
 
 LISTING, SUMMARY = "files.json", "summary.json"
 APART = ("wandb", "checkpoints")  # a mirror, and files that have their digests beside them

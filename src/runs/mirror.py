@@ -84,8 +84,8 @@ class Mirror:
             self.echo(f"W&B: {self.run.url}")
 
     def _guarded(self, act: Callable[[], None]) -> None:
-        """Do it; if W&B fails, say so once and let go of it."""
-        failed = self._attempt(act)
+        """Do it, if there is a mirror; if W&B fails, say so once and let go of it."""
+        failed = self._attempt(act) if self.run else ""
         if failed:
             self.run = None
             self._report(failed, WITHOUT)
@@ -117,22 +117,19 @@ class Mirror:
 
     def log(self, row: Row) -> None:
         """Mirror one row of scalars."""
-        if self.run:
-            self._guarded(lambda: self.run.log(dict(row)))
+        self._guarded(lambda: self.run.log(dict(row)))
 
     def summary(self, summary: Row) -> None:
         """Mirror the numbers of the summary."""
-        if self.run:
-            self._guarded(lambda: self.run.summary.update(dict(summary)))
+        self._guarded(lambda: self.run.summary.update(dict(summary)))
 
     def table(self, rows: Sequence[Row]) -> None:
         """Mirror one row per image with its picture, and the first pictures; photos only if `log_photos`."""
-        if self.run:
-            self._guarded(lambda: self.run.log({TABLE: self._table(rows), **self._pictures(rows)}))
+        self._guarded(lambda: self.run.log({TABLE: self._table(rows), **self._pictures(rows)}))
 
     def artifact(self, what: str, path: Path) -> None:
         """Mirror a file or folder as an artifact of this type, if that was asked for."""
-        if self.run and self.kept[what]:
+        if self.kept[what]:
             self._guarded(lambda: self.run.log_artifact(self._artifact(what, path)))
 
     def _artifact(self, what: str, path: Path) -> Any:
@@ -184,8 +181,7 @@ class Mirror:
 
     def finish(self, exit_code: int) -> None:
         """Close the mirror; what can't be sent in time stays in the run's folder for `wandb sync`."""
-        if self.run:
-            self._guarded(lambda: self.run.finish(exit_code=exit_code))
+        self._guarded(lambda: self.run.finish(exit_code=exit_code))
         self.run = None
 
 

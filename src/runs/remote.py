@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from src.files.folders import within
-from src.files.whole import make_folder
+from src.files.whole import make_folder, read_json
 from src.runs import listing, store
 from src.runs.mirror import TABLE, wandb_api
 
@@ -16,8 +16,7 @@ ADDRESS = "https://wandb.ai/"
 def local_folder(word: str, cache: Path) -> Path:
     """The folder of a run: `word` itself, or where the W&B run `entity/project/run` (or its address) was put.
 
-    Raises:
-        FileNotFoundError: it is neither a folder nor a W&B path, or W&B does not give it.
+    FileNotFoundError for what is neither a folder nor a W&B path.
     """
     if Path(word).exists():
         return Path(word)
@@ -55,7 +54,7 @@ def unpack(folder: Path, files: Path, about: Mapping[str, Any]) -> None:
 
     about: "kind", "digest", "started", "tags", "config" and "summary" as W&B keeps them. summary.json is written last.
     """
-    content = store.read_json(files / f"{TABLE}.table.json")
+    content = read_json(files / f"{TABLE}.table.json")
     rows = [_row(folder, files, dict(zip(content["columns"], cells, strict=True))) for cells in content["data"]]
     store.write_csv(folder / "scores.csv", rows)
     store.write_json(folder / "config.json", dict(about["config"]))

@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from src.files.rows import Row
-from src.files.whole import locked, make_folder, write_atomic
+from src.files.whole import locked, make_folder, read_object, write_atomic
 from src.runs import listing, provenance, store
 from src.runs.mirror import Mirror
 
@@ -82,7 +82,7 @@ class Run:
 
     def summary(self) -> dict[str, Any]:
         """What `finish` wrote. FileNotFoundError if the run isn't complete."""
-        return store.read_object(self.path("summary.json"))
+        return read_object(self.path("summary.json"))
 
     def finish(self, summary: Row) -> None:
         """List all files with their digests, then write summary.json, the mark of completeness.

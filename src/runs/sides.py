@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from src.files.rows import CELL, Row, Rows
+from src.files.rows import CELL, Cell, Row, Rows, cell_of
+from src.files.whole import AGAIN, read_object
 from src.runs import listing, store
 from src.runs.digests import file_digest
 from src.runs.links import inside
@@ -15,7 +16,6 @@ from src.runs.people import names_by_photo
 from src.statistics.means import number
 from src.statistics.scale import ANCHORS
 
-Cell = tuple[str, str, str]  # person, prompt, seed
 READ = ("scores.csv", "summary.json", "config.json", "sittings.jsonl")
 
 
@@ -57,11 +57,6 @@ class Side:
         return {name: file_digest(self.file(name)) for name in files if self.file(name).is_file()}
 
 
-def cell_of(row: Row) -> Cell:
-    """Person, prompt and seed of a row, as text."""
-    return str(row["person"]), str(row["prompt"]), str(row["seed"])
-
-
 def read_sides(folders: Sequence[Path], names: Sequence[str] | None = None) -> list[Side]:
     """The runs in these folders; methods first, then floors and ceilings, each folder once.
 
@@ -69,9 +64,8 @@ def read_sides(folders: Sequence[Path], names: Sequence[str] | None = None) -> l
     (`src.runs.people`): rows of different photos never pair. names: what to call the runs, in this order; None:
     the kind of run, with the start of its digest where several are of one kind.
 
-    Raises:
-        ValueError: naming every run that is missing, unfinished or without scores, every image that is missing, and
-            every person, prompt and seed that a run has twice; or if names don't fit.
+    ValueError names every run that is missing, unfinished or without scores, every image that is missing, and every
+    person, prompt and seed that a run has twice; or names that don't fit.
     """
     every = list(dict.fromkeys(side.resolve() for folder in folders for side in _sides_of(Path(folder))))
     problems = [problem for folder in every for problem in _problems(folder)]
@@ -80,22 +74,15 @@ def read_sides(folders: Sequence[Path], names: Sequence[str] | None = None) -> l
     order = {kind: place for place, kind in enumerate(ANCHORS)}  # what is no anchor stands before them
     sides = sorted((_read(folder) for folder in every), key=lambda side: order.get(side.kind, -1))
     _check_anchors(sides)
-    return _named(_by_photo(sides), names)
-
-
-def _by_photo(sides: Sequence[Side]) -> list[Side]:
-    """The sides with people called so that one name is one person in all of them."""
     people = names_by_photo([(side.folder, side.rows) for side in sides])
-    return [
-        replace(side, rows=[{**row, "person": names[str(row["person"])]} for row in side.rows])
-        for side, names in zip(sides, people, strict=True)
-    ]
+    rows = [[{**r, "person": who[str(r["person"])]} for r in s.rows] for s, who in zip(sides, people, strict=True)]
+    return _named([replace(side, rows=own) for side, own in zip(sides, rows, strict=True)], names)
 
 
 def _sides_of(folder: Path) -> Iterator[Path]:
     """The run itself, or the sides that it compared."""
     summary = folder / "summary.json"
-    sides = store.read_object(summary).get("sides") if summary.exists() else None
+    sides = read_object(summary).get("sides") if summary.exists() else None
     if isinstance(sides, dict):
         yield from (folder.resolve().parents[1] / kind / digest for kind, digest in sides.items())
     else:
@@ -128,7 +115,7 @@ def _faults(folder: Path, rows: Rows) -> Iterator[str]:
     named = [row[name] for row in rows for name in ("file", "photo") if row.get(name)]
     outside = list(dict.fromkeys(name for name in named if not inside(folder, name)))
     inner = {name for name in (*READ, *named) if name not in outside and (folder / name).is_file()}
-    yield from (f"{fault}: {store.AGAIN}" for fault in listing.faults(folder, inner))
+    yield from (f"{fault}: {AGAIN}" for fault in listing.faults(folder, inner))
     yield from _not_numbers(folder, rows)
     lost = [row["file"] for row in rows if row["file"] and not (folder / row["file"]).is_file()]
     twice = [cell for cell, times in Counter(cell_of(row) for row in rows).items() if times > 1]
@@ -159,7 +146,7 @@ def _read(folder: Path) -> Side:
     sittings = store.read_jsonl(folder / "sittings.jsonl")
     about = sittings[0] if sittings else {}
     kind = str(about.get("kind", folder.parent.name))
-    summary, rows = store.read_object(folder / "summary.json"), store.read_scores(folder / "scores.csv")
+    summary, rows = read_object(folder / "summary.json"), store.read_scores(folder / "scores.csv")
     return Side(kind, kind, folder, [dict(row) for row in rows], summary, about)
 
 

@@ -13,11 +13,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from src.files import cells
-from src.files import whole as files
 from src.files.rows import Row
-from src.files.whole import make_folder, naming, write_atomic
+from src.files.whole import AGAIN, content_of, make_folder, naming, write_atomic
 
-AGAIN = "restore it, or delete its folder and give the command that made it again"
 SETTINGS_KEY = "profusion"  # the PNG text chunk that holds an image's settings as JSON
 
 
@@ -35,16 +33,6 @@ def write_json(path: Path, value: Any) -> None:
 def as_json(value: Any) -> bytes:
     """Plain data as the content of an indented JSON file."""
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def read_json(path: Path, remedy: str = AGAIN) -> Any:
-    """The value in a JSON file. FileNotFoundError if there is none, ValueError with the remedy if it is damaged."""
-    return files.read_json(path, remedy)
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The named values in a JSON file of ours. Raises what `read_json` raises."""
-    return files.read_object(path, AGAIN)
 
 
 def append_row(path: Path, row: Row) -> None:
@@ -71,20 +59,16 @@ def mend_rows(path: Path) -> None:
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """All whole rows of a file of JSON lines; [] if there is no file. ValueError for a damaged one."""
-    lines = files.content_of(path).split(b"\n")[:-1] if path.exists() else []
+    lines = content_of(path).split(b"\n")[:-1] if path.exists() else []
     rows = []
     for number, line in enumerate(lines, 1):
         try:
-            rows.append(_named(json.loads(line)))
+            rows.append(json.loads(line))
+            if not isinstance(rows[-1], dict):
+                raise ValueError("it holds no named values")
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is damaged in line {number} ({error}): {AGAIN}") from error
     return rows
-
-
-def _named(row: Any) -> dict[str, Any]:
-    if not isinstance(row, dict):
-        raise ValueError("it holds no named values")
-    return row
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
@@ -98,7 +82,7 @@ def read_scores(path: Path) -> list[dict[str, str]]:
 
     FileNotFoundError if there is none; ValueError for one that is cut off, empty or ragged: no number is half read.
     """
-    content = files.content_of(path)
+    content = content_of(path)
     try:
         rows = list(csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True))
     except (ValueError, csv.Error) as error:
@@ -108,7 +92,7 @@ def read_scores(path: Path) -> list[dict[str, str]]:
     fault = fault or (f"row {ragged[0]} has too many or too few cells" if ragged else "")
     if fault:
         raise ValueError(f"{path} is damaged ({fault}): {AGAIN}")
-    return [cells.unmarked_row(row) for row in rows]
+    return [{cells.unmarked(name): cells.unmarked(value) for name, value in row.items()} for row in rows]
 
 
 def to_picture(image: Any) -> np.ndarray:

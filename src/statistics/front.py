@@ -3,8 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from src.files.rows import Row
-from src.statistics.interval import cell_of
+from src.files.rows import Row, cell_of
 from src.statistics.means import number, overall_mean
 
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from src.files.rows import CELL, Row
+from src.files.rows import CELL, Cell, Row, cell_of
 from src.statistics.means import mean, number, person_means
-
-Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -87,19 +85,14 @@ def prompt_means(rows: Sequence[Row], column: str) -> dict[str, tuple[float, flo
     return found
 
 
-def cell_of(row: Row, names: Sequence[str] = CELL) -> Key:
-    """Person, prompt and seed of a row, as text."""
-    return tuple(str(row[name]) for name in names)
-
-
-def _cells(rows: Sequence[Row], column: str, pair: Sequence[str]) -> dict[Key, list[float]]:
-    cells: dict[Key, list[float]] = defaultdict(list)
+def _cells(rows: Sequence[Row], column: str, pair: Sequence[str]) -> dict[Cell, list[float]]:
+    cells: dict[Cell, list[float]] = defaultdict(list)
     for row in rows:
         cells[cell_of(row, pair)].append(number(row[column]))
     return cells
 
 
-def _check_pairs(cells_a: Mapping[Key, Sequence[float]], cells_b: Mapping[Key, Sequence[float]], pair: Sequence[str]):
+def _check_pairs(cells_a: Mapping[Cell, Sequence[float]], cells_b: Mapping[Cell, Sequence[float]], pair: Sequence[str]):
     odd = [key for key in {**cells_a, **cells_b} if len(cells_a.get(key, [])) != len(cells_b.get(key, []))]
     if odd or not cells_a:
         first = ", ".join(f"{name}={value}" for name, value in zip(pair, odd[0], strict=True)) if odd else "no rows"

@@ -7,6 +7,8 @@ from src.files.rows import Row, judge_columns
 from src.statistics.interval import interval
 from src.statistics.scale import FLOORS, Anchors, normalised, scales
 
+NOTE = "normalised between floor and ceiling, mean over judges; 95 %: t-interval over people"  # under a table of levels
+
 
 def level(rows: Sequence[Row], anchors: Anchors) -> dict[str, Any]:
     """text, text_low, text_high, identity, ...: the mean over judges of the normalised score, and people's number.

@@ -12,8 +12,7 @@ from PIL import Image
 from src.harness.assembly import changed, weights_of
 from src.harness.claim import decisive
 from src.harness.compose import CONF, settings
-from src.harness.deciding import INDIFFERENT
-from src.harness.judges import weight_digests
+from src.harness.deciding import INDIFFERENT, file_digests
 from src.harness.own_photos import OwnPhotos
 from src.harness.pretraining import key_of
 from src.harness.sides import Sides
@@ -122,7 +121,7 @@ def test_a_file_counts_however_its_path_is_written(tmp_path, monkeypatch, place)
     for content in (b"one", b"other, and longer"):
         file.write_bytes(content)
         own = OmegaConf.create({"world": {"weights": None}, "judges": {"model": place, "licence": "MIT"}})
-        keys.append((weights_of(own, "judges"), weight_digests({"model": place})))
+        keys.append((weights_of(own, "judges"), file_digests({"model": place})))
     assert all(keys[0]) and keys[0][0] != keys[1][0] and keys[0][1] != keys[1][1]
 
 

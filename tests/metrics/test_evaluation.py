@@ -53,7 +53,7 @@ def test_rows_carry_the_manifest_and_a_score_per_judge(folder: Path, judges: Jud
     images = torch.stack([read_picture(folder / row["file"]) for row in rows])
     generic = ["a photo of a person wearing a red hat", "a photo of a person", "a pencil sketch of a person"]
     assert [row["text/t"] for row in rows] == pytest.approx(text[0](images, generic).tolist(), abs=1e-5)
-    likeness = identity[0].similarity(images[2:], read_picture(folder / "photo1.png")[None])
+    likeness = identity[0].compare(*map(identity[0].embed, (images[2:], read_picture(folder / "photo1.png")[None])))
     assert rows[2]["identity/i"] == pytest.approx(float(likeness), abs=1e-5)
 
 

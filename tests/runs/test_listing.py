@@ -8,6 +8,7 @@ from PIL import Image
 
 from src.data.photo_index import index_file
 from src.data.photos import PhotoFolder
+from src.files.whole import read_json
 from src.harness.variants import kept_variants
 from src.learning.finetune import untuned
 from src.metrics.embeddings import Embeddings, prompt_key
@@ -100,7 +101,7 @@ def test_scores_are_read_whole_or_not_at_all(tmp_path, content, fault):
         store.read_scores(tmp_path / "scores.csv")
 
 
-@pytest.mark.parametrize(("name", "read"), [("a.json", store.read_json), ("a.jsonl", store.read_jsonl)])
+@pytest.mark.parametrize(("name", "read"), [("a.json", read_json), ("a.jsonl", store.read_jsonl)])
 def test_json_that_is_none_is_named(tmp_path, name, read):
     for content in (b'{"a": }\n', b"\xff\n"):
         (tmp_path / name).write_bytes(content)

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.files.whole import read_json
 from src.runs.digests import digest
 from src.runs.run import open_run, run_folder
-from src.runs.store import read_json, read_settings
+from src.runs.store import read_settings
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {"sampler": {"gamma": 0.6, "steps": 25}}

@@ -1,6 +1,6 @@
 """What must be there for a command: weights, detectors, masks, and what the world lists; found or missing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ class Need:
 
 def needs_of(cfg: DictConfig, command: str) -> list[Need]:
     """The base's weights, and what the world lists for this command."""
-    found = [_weights(cfg), *_inpainting(cfg), *_masks(cfg)]
+    found = [_weights(cfg), *dict.fromkeys(_of_augmentation(cfg))]
     for need in plain(cfg.world.needs):
         if command in need["commands"]:
             here = Path(need["place"]).exists()
@@ -69,30 +69,18 @@ def _weights(cfg: DictConfig) -> Need:
     return Need("base weights", listed, " and ".join(dict.fromkeys(_remedy(source, part) for part in faults)))
 
 
-def _inpainting(cfg: DictConfig) -> list[Need]:
-    """The weights that repaint photos, where augmentation is asked for and has weights of its own."""
-    places = [each.inpainter.folder_or_hub_id for each in _asked(cfg) if "folder_or_hub_id" in each.inpainter]
-    return [_inpainter(place) for place in places[:1]]
-
-
-def _masks(cfg: DictConfig) -> list[Need]:
-    """The detector or the drawn masks that augmentation looks for its subject with."""
-    found = []
-    for each in _asked(cfg)[:1]:
-        for name, remedy in MASKS.items():
-            place = each.mask.get(name)
+def _of_augmentation(cfg: DictConfig) -> Iterator[Need]:
+    """What repaints photos and has weights of its own, and the detector or the drawn masks that a subject is looked for
+    with, where augmentation is asked for. ValueError for a setting that is none."""
+    for asked in (OmegaConf.select(cfg, name) for name in ("augmentation", "ablation.change.augmentation")):
+        if asked is not None and not isinstance(asked, DictConfig):
+            raise ValueError(f"augmentation ({asked}) must be null or '${{world.augmentation}}'")
+        if asked and "folder_or_hub_id" in asked.inpainter:
+            yield _inpainter(asked.inpainter.folder_or_hub_id)
+        for name, remedy in MASKS.items() if asked else ():
+            place = asked.mask.get(name)
             if place is not None:
-                found.append(Need(f"the mask's {name}", str(place), "" if Path(place).exists() else remedy))
-    return found
-
-
-def _asked(cfg: DictConfig) -> list[DictConfig]:
-    """The augmentations of this command. ValueError for a setting that is none."""
-    asked = [OmegaConf.select(cfg, name) for name in ("augmentation", "ablation.change.augmentation")]
-    for each in asked:
-        if each is not None and not isinstance(each, DictConfig):
-            raise ValueError(f"augmentation ({each}) must be null or '${{world.augmentation}}'")
-    return [each for each in asked if each]
+                yield Need(f"the mask's {name}", str(place), "" if Path(place).exists() else remedy)
 
 
 def _inpainter(place: str) -> Need:

@@ -1,17 +1,14 @@
 """What learning and drawing people demand before anything is loaded: a device, its memory, and disk."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from src.harness.build import plain
 from src.harness.device import GIB, begun, described, memory
 from src.harness.preflight.needs import Need, check, needs_of, show
-from src.harness.preflight.sizes import Sizes, free_disk, sizes_of
+from src.harness.preflight.sizes import Sizes, disk_for, sizes_of
 
 # memory of activations in units of the first feature map in float32, for half precision. Of a photo in a learning step,
 # without and with gradient checkpointing: what autograd keeps at Stable Diffusion 2's size, counted on the meta device
@@ -23,48 +20,11 @@ SPARE = 1.1  # of a device's memory something is lost between what is held
 SAVING: Mapping[str, Any] = {"offload": True, "method.finetune.gradient_checkpointing": True, "sampler.batch": 1}
 
 
-def _person(sizes: Sizes) -> int:
-    """Bytes of somebody's file."""
-    return (sizes.promptnet + sizes.projections) * sizes.weight
-
-
-def _fixed(sizes: Sizes, learns: bool, offload: bool) -> int:
-    """Bytes whatever the batch: weights; in learning float32 copies, autocast's, gradients and AdamW's moments."""
-    kept = [count for name, count in sizes.parts.items() if not (offload and name in ("vae", "image_encoder"))]
-    frozen = sum(kept) * sizes.weight + 4 * sizes.promptnet
-    own = (16 + sizes.weight % 4) * (sizes.promptnet + sizes.projections) if learns else _person(sizes)
-    return frozen + own
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The settings that memory depends on. rows: conditions of the U-Net for each image; images: at once."""
-
-    learns: bool
-    batch: int
-    checkpointing: bool
-    rows: int
-    images: int
-    offload: bool
-
-    def peak(self, sizes: Sizes) -> int:
-        """About how many bytes are held at the most."""
-        half = 1 if sizes.weight == 2 else 2
-        learning = self.batch * LEARNT[self.checkpointing] if self.learns else 0
-        drawing = self.images * max(self.rows * DRAWN, DECODED)
-        peaks = [_fixed(sizes, False, self.offload) + half * drawing * sizes.first_map]
-        if self.learns:
-            peaks.append(_fixed(sizes, True, self.offload) + half * learning * sizes.first_map)
-        return max(peaks)
-
-
 def ready(cfg: DictConfig, command: str, more: Sequence[Need] = ()) -> torch.device | None:
     """The device, if the command is to go on; None after the table that preflight_only=true asks for.
 
-    more: what the command looks at itself, later, if it goes on.
-    Raises:
-        ValueError: the device is not here.
-        FileNotFoundError: something is missing; all of it is listed with its remedy.
+    more: what the command looks at itself, later, if it goes on. ValueError for a device that is not here;
+    FileNotFoundError lists all that is missing with its remedy.
     """
     device = begun(cfg)
     if not cfg.preflight_only:
@@ -86,39 +46,38 @@ def demands(cfg: DictConfig, device: torch.device, enough: bool = True) -> list[
     return found if enough else [need for need in found if need.remedy]
 
 
-def _plan(cfg: DictConfig, **saving: Any) -> Plan:
-    """As the command is set, or with settings that save memory."""
+def _held(cfg: DictConfig, sizes: Sizes, **saving: Any) -> tuple[int, int]:
+    """About how many bytes are held at the most, and whatever the batch; as the command is set, or to save memory."""
     settings = {name: OmegaConf.select(cfg, name) for name in SAVING} | saving
-    finetune, sampler = plain(cfg.method).get("finetune"), plain(cfg.sampler)
     several = "photo" in cfg and not OmegaConf.is_missing(cfg, "photo") and not isinstance(cfg.photo, str)
-    stages = max(len(sampler[rows]) for rows in ("joint", "separate", "opening"))
-    return Plan(
-        learns=finetune is not None,
-        batch=finetune["batch"] if finetune else 0,
-        checkpointing=bool(settings["method.finetune.gradient_checkpointing"]),
-        rows=1 + (len(cfg.photo) if several else 1) * stages,
-        images=settings["sampler.batch"] or int(cfg.seeds),
-        offload=bool(settings["offload"]),
-    )
+    rows = (len(cfg.photo) if several else 1) * max(len(cfg.sampler[name]) for name in ("joint", "separate", "opening"))
+    drawn = (settings["sampler.batch"] or int(cfg.seeds)) * max((1 + rows) * DRAWN, DECODED)
+    away = ("vae", "image_encoder") if settings["offload"] else ()
+    frozen = sum(n for name, n in sizes.parts.items() if name not in away) * sizes.weight + 4 * sizes.promptnet
+    feature_map = (1 if sizes.weight == 2 else 2) * sizes.first_map
+    fixed = frozen + sizes.person * sizes.weight
+    peak, finetune = fixed + drawn * feature_map, cfg.method.get("finetune")
+    if finetune is not None:  # float32 copies, autocast's, gradients and AdamW's moments
+        fixed = frozen + sizes.person * (16 + sizes.weight % 4)
+        learnt = finetune.batch * LEARNT[bool(settings["method.finetune.gradient_checkpointing"])]
+        peak = max(peak, fixed + learnt * feature_map)
+    return peak, fixed
 
 
 def _memory(cfg: DictConfig, sizes: Sizes, device: torch.device) -> Need:
-    plan, here = _plan(cfg), memory(device)
-    peak, fixed = plan.peak(sizes), _fixed(sizes, plan.learns, plan.offload)
+    (peak, fixed), here = _held(cfg, sizes), memory(device)
     detail = f"about {peak / GIB:.1f} GiB at the peak; {here / GIB:.1f} here"
     if SPARE * peak <= here:
         return Need("memory", detail)
-    less = _plan(cfg, **SAVING)
+    less, _ = _held(cfg, sizes, **SAVING)
     settings = " ".join(f"{name}={str(value).lower()}" for name, value in SAVING.items())
-    remedy = f"set {settings}: about {less.peak(sizes) / GIB:.1f} GiB"
+    remedy = f"set {settings}: about {less / GIB:.1f} GiB"
     if fixed <= here:  # the estimate of what depends on the batch is a cautious one
         return Need("memory", f"{detail}; if it is too little, {remedy}")
-    return Need("memory", detail, remedy if less.peak(sizes) <= here else "use a device with more memory")
+    return Need("memory", detail, remedy if less <= here else "use a device with more memory")
 
 
 def _disk(cfg: DictConfig, sizes: Sizes) -> Need:
-    learns = plain(cfg.method).get("finetune") is not None
     people = int(cfg.people) if isinstance(cfg.get("people"), int) else 1
-    wanted, free = (people * _person(sizes) if learns else 0), free_disk(Path(cfg.runs))
-    detail = f"{wanted / GIB:.1f} GiB for {people} learned people; {free / GIB:.1f} free in {Path(cfg.runs).absolute()}"
-    return Need("disk", detail, "free some space, or set another runs=FOLDER" if free < wanted else "")
+    wanted = people * sizes.person * sizes.weight if cfg.method.get("finetune") is not None else 0
+    return disk_for(f"{people} learned people", wanted, cfg.runs, "another runs=FOLDER")

@@ -11,6 +11,8 @@ from omegaconf import DictConfig
 from torch import nn
 
 from src.harness.build import plain
+from src.harness.device import GIB
+from src.harness.preflight.needs import Need
 from src.models.base import dtype_of
 from src.models.personal import attention_projections
 from src.models.promptnet import PromptNet
@@ -19,12 +21,12 @@ from src.models.sources import shell
 
 @dataclass(frozen=True)
 class Sizes:
-    """Numbers of weights: of the frozen parts by name, of PromptNet and of the U-Net's projections; bytes of a frozen
-    weight, and of the first feature map of one photo in float32."""
+    """Numbers of weights: of the frozen parts by name, of PromptNet, and of what is learned of a person (PromptNet and
+    the U-Net's projections); bytes of a frozen weight, and of the first feature map of one photo in float32."""
 
     parts: Mapping[str, int]
     promptnet: int
-    projections: int
+    person: int
     weight: int
     first_map: int
 
@@ -41,7 +43,7 @@ def sizes_of(cfg: DictConfig, promptnet: Callable[..., nn.Module] = PromptNet.fr
     return Sizes(
         parts={name: _count(part) for name, part in parts.items()},
         promptnet=_count(net),
-        projections=_count(attention_projections(unet)),
+        person=_count(net) + _count(attention_projections(unet)),
         weight=dtype_of(cfg.base.dtype).itemsize,
         first_map=4 * unet.config.block_out_channels[0] * unet.config.sample_size**2,
     )
@@ -51,7 +53,9 @@ def _count(net: nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
-def free_disk(runs: Path) -> int:
-    """Bytes free where this folder is, or is to be."""
-    runs = runs.absolute()
-    return shutil.disk_usage(next(folder for folder in (runs, *runs.parents) if folder.exists())).free
+def disk_for(what: str, wanted: int, runs: str, instead: str) -> Need:
+    """Whether so many bytes are free where the folder of runs is, or is to be; instead: what else to set."""
+    place = Path(runs).absolute()
+    free = shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists())).free
+    detail = f"{wanted / GIB:.1f} GiB for {what}; {free / GIB:.1f} free in {place}"
+    return Need("disk", detail, f"free some space, or set {instead}" if free < wanted else "")

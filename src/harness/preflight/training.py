@@ -1,7 +1,6 @@
 """What a training needs: photos, a batch that devices can share, their memory, and disk for checkpoints."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
@@ -9,8 +8,8 @@ from omegaconf import DictConfig
 from src.data.datamodule import shared_batch
 from src.harness.build import build
 from src.harness.device import GIB, device_of, memory
-from src.harness.preflight.needs import Need, check, needs_of, table
-from src.harness.preflight.sizes import Sizes, free_disk, sizes_of
+from src.harness.preflight.needs import Need, check, needs_of, show
+from src.harness.preflight.sizes import Sizes, disk_for, sizes_of
 from src.learning.trainer import is_follower
 
 # activations of one photo in units of its first feature map in float32: without gradient checkpointing guessed, with
@@ -20,19 +19,13 @@ ACTIVATIONS = {False: 2400, True: 500}
 
 def check_training(cfg: DictConfig) -> None:
     """Print the table of what a training needs, in its first process, and `check` it."""
-    needs = training_needs(cfg)
-    if not is_follower():
-        print(f"{cfg.world.notice}\n{table(needs)}", flush=True)
-    check(cfg, needs)
-
-
-def training_needs(cfg: DictConfig) -> list[Need]:
-    """Everything that a training needs."""
     weights, *others = needs_of(cfg, "train")
     photos = [] if any(need.remedy for need in others) else [_tried("photos", lambda: _photos(cfg))]
     batch = _tried("total batch", lambda: _total_batch(cfg))
-    mirror = Need("Weights & Biases", _mirror(cfg))
-    return [weights, *others, *photos, batch, _devices(cfg), *_memory_and_disk(cfg), mirror]
+    note = ": needs `wandb login`, and is kept offline without" if cfg.logger.mode == "online" else ""
+    mirror = Need("Weights & Biases", f"{cfg.logger.mode}{note}")
+    needs = [weights, *others, *photos, batch, _devices(cfg), *_memory_and_disk(cfg), mirror]
+    return check(cfg, needs) if is_follower() else show(cfg, needs)
 
 
 def _tried(what: str, look: Callable[[], str]) -> Need:
@@ -77,7 +70,8 @@ def _memory_and_disk(cfg: DictConfig) -> list[Need]:
         return [Need("memory and disk", "unknown until the base is here")]
     average = cfg.trainer.ema is not None
     kept = (cfg.trainer.keep + 1) * 4 * sizes.promptnet * (3 + average)
-    return [_memory(cfg, sizes, average), _disk(cfg, kept)]
+    what = f"{cfg.trainer.keep} checkpoints and one in the making"
+    return [_memory(cfg, sizes, average), disk_for(what, kept, cfg.runs, "trainer.keep=1")]
 
 
 def _memory(cfg: DictConfig, sizes: Sizes, average: bool) -> Need:
@@ -96,16 +90,3 @@ def _memory(cfg: DictConfig, sizes: Sizes, average: bool) -> Need:
     )
     remedy = "set base.dtype=bfloat16, trainer.ema=null, or use a device with more memory"
     return Need("memory", detail, remedy if fixed > here else "")
-
-
-def _disk(cfg: DictConfig, wanted: int) -> Need:
-    runs = Path(cfg.runs).absolute()
-    free = free_disk(runs)
-    detail = f"{wanted / GIB:.1f} GiB for {cfg.trainer.keep} checkpoints and one in the making; {free / GIB:.1f} free"
-    return Need("disk", f"{detail} in {runs}", "free some space, or set trainer.keep=1" if free < wanted else "")
-
-
-def _mirror(cfg: DictConfig) -> str:
-    return cfg.logger.mode + (
-        ": needs `wandb login`, and is kept offline without" if cfg.logger.mode == "online" else ""
-    )

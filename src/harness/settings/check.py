@@ -15,8 +15,7 @@ from src.harness.settings.schema import kind_of
 def check(cfg: DictConfig, command: str) -> None:
     """Every setting of a command, and every value that a study gives to one, is of its kind and in its range.
 
-    Raises:
-        ValueError: naming the first setting that is not, its value, and what is allowed.
+    ValueError names the first setting that is not, its value, and what is allowed.
     """
     settings = _resolved(cfg)
     for name, value in chain(_flat(settings, command), _changes(settings)):

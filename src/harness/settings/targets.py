@@ -83,11 +83,7 @@ def check_arguments(arguments: list[str]) -> None:
 
 
 def check_hydra(cfg: DictConfig) -> None:
-    """Refuse whatever Hydra would build, but the launchers of docs/training.md and its own sweeper.
-
-    Raises:
-        HydraException: naming the setting.
-    """
+    """HydraException for whatever Hydra would build, but the launchers of docs/training.md and its own sweeper."""
     launcher, sweeper = (OmegaConf.select(cfg, f"hydra.{name}") for name in ("launcher", "sweeper"))
     for name, node, allowed in (("launcher", launcher, LAUNCHERS), ("sweeper", sweeper, SWEEPERS)):
         _check_hydras(node, f"hydra.{name}", allowed)
@@ -128,23 +124,10 @@ def _check_hydras(node: Any, where: str, allowed: tuple[str, ...]) -> None:
         _check_hydras(_value(node, key), f"{where}.{key}", ())
 
 
-def resolved(node: Any) -> Any:
-    """Plain data in which every interpolation is replaced by its value; what is no node stays as it is.
-
-    Raises:
-        ValueError: a resolver that builds is in it.
-    """
-    try:
-        return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-    except InterpolationResolutionError as error:
-        raise error.__cause__ if isinstance(error.__cause__, Refused) else error from None
-
-
 def check_targets(node: Any, where: str = "") -> None:
     """Every `_target_` of plain, resolved data is allowed, exists, and takes the settings beside it.
 
-    Raises:
-        ValueError: naming the place and what does not fit.
+    ValueError names the place and what does not fit.
     """
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in items:
