@@ -1,7 +1,5 @@
 """Gate 1: what the autoencoder keeps of validation people's pictures: their pixels, moles and iris colours."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 

@@ -3,8 +3,6 @@
 Where several judges measure a number, the worst of them is the gate's value.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

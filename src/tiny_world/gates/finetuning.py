@@ -1,7 +1,5 @@
 """Gate 8: does fine-tuning on a photo move identity towards it?"""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any

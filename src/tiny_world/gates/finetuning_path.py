@@ -1,7 +1,5 @@
 """Gate 5, second row: the conflict where it arises, along the path of fine-tuning on one photo."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Textual inversion of one photo: the token that gates 4 to 6 compare with."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Gate 2: how good the judges are on validation people, on the renderer's pictures and on what a VAE makes of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -3,8 +3,6 @@
 None of them compares the full method with an ablation.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass

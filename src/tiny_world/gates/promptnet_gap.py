@@ -1,7 +1,5 @@
 """Gate 6: how far PromptNet has come from "a person" towards a token optimised on the very photo."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Which caption a text judge finds nearest to a picture: what gates 2, 3 and 9 measure with."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import torch

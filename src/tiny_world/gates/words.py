@@ -5,8 +5,6 @@ the token was optimised on; t is spread evenly over the upper two thirds of the 
 are decided; prompts are padded, as when sampling.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """The wear that judges must bear: they will be shown what came out of a VAE, never what they were trained on."""
 
-from __future__ import annotations
-
 import io
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The face-presence net of the embedded world: so that "no face" can happen to an image, and is counted."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Captions of the embedded world: one table of phrases serves to write captions, to read prompts, and as vocabulary."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Training of the embedded world's base: U-Net, text encoder and names together, on captioned pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What the trainings keep in the cache: checkpoints from which they go on, and the nets that come out of them."""
 
-from __future__ import annotations
-
 import json
 import pickle
 from pathlib import Path

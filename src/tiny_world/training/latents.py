@@ -1,7 +1,5 @@
 """What the base learns from: latents and traits of the training pictures, computed once and kept in the cache."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

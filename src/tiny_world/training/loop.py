@@ -6,8 +6,6 @@ from (seed, step), so that no loader has a state to be kept; the rate follows st
 first, over all sittings; and one file a net is what a training goes on from and what later stages read.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Rendered training pictures and what is said of them, kept on disk: drawn once, and held where they are used."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Does a base in training read names? What its log lines say of it, at every one."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

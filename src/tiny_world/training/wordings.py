@@ -1,7 +1,5 @@
 """Captions of the training pictures as token ids, written once: what a base reads, half of it with a name."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
