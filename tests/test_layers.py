@@ -25,7 +25,7 @@ OWNERS = {
     "transformers": ("models/", "tiny_world/"),
     "open_clip": ("metrics/text_similarity.py", "tiny_world/judges/text.py"),
     "timm": ("metrics/image_similarity.py",),
-    "torchmetrics": ("metrics/distances.py",),
+    "torchmetrics": ("metrics/distances.py", "tiny_world/gates/"),
     "insightface": ("metrics/identity.py", "data/masks.py"),
     "dlib": ("metrics/dlib_identity.py",),
     "onnxruntime": ("metrics/identity.py",),

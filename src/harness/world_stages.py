@@ -25,12 +25,11 @@ from src.tiny_world.names import Names
 from src.tiny_world.training import shipping
 from src.tiny_world.training.base import train_base
 from src.tiny_world.training.checkpoints import kept_tokenizer
-from src.tiny_world.training.latents import known_traits
+from src.tiny_world.training.corpus import Wordings, known_traits
 from src.tiny_world.training.loop import Budget
 from src.tiny_world.training.pictures import KeptPhotos, Pictures
 from src.tiny_world.training.vae import train_vae
 from src.tiny_world.training.vision import train_vision
-from src.tiny_world.training.wordings import Wordings
 
 WEIGHTS = PACKAGE / "tiny_world" / "weights"
 JUDGES = WEIGHTS / "judges"

@@ -1,7 +1,5 @@
 """Many pictures at once by *base* sampling (guidance on one prompt alone), each with a text and a seed of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The embedded world's base model, in the parts and formats of a diffusers pipeline folder."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

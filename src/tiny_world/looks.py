@@ -1,7 +1,5 @@
 """What people look at: the world's pictures of the first validation people, from the renderer to fine-tuning."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """manifest.json of a folder of weights: what each file is, which stage made it and how, and how good it all is."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,6 @@ Here half of the captions call the person by a name in the place of "a person"; 
 serves training alone, and is kept beside the checkpoints: what is shipped is what the base learned from it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any

@@ -30,6 +30,12 @@ def pictures(shown: Iterable[tuple[int, Scene]]) -> Tensor:
     return torch.stack([picture(person, scene) for person, scene in shown])
 
 
+def masks(shown: Iterable[tuple[int, Scene]]) -> Tensor:
+    """Where the renderer puts each person (seed, scene): [B, 1, 64, 64] in [0, 1]."""
+    drawn = [draw(person_from(person), scene)[1] for person, scene in shown]
+    return torch.from_numpy(np.stack(drawn))[:, None].float() / 255
+
+
 class TinyPhotos(Dataset[dict[str, Tensor]]):
     """Photo k is person k of a split, in photo style and a random scene; no captions, as in the paper.
 
@@ -67,8 +73,7 @@ def mask(photos: Tensor, person: int, prompts: Sequence[str]) -> Tensor:
         raise ValueError(
             f"the renderer has no mask of {person}: set mask@world.augmentation.mask=fixed_box or file (drawn by you)"
         )
-    masks = [draw(person_from(person), scene)[1] for scene in _reference_scenes(person, prompts, len(photos))]
-    return torch.from_numpy(np.stack(masks))[:, None].float() / 255
+    return masks((person, scene) for scene in _reference_scenes(person, prompts, len(photos)))
 
 
 def _reference_scenes(person: int, prompts: Sequence[str], count: int) -> list[Scene]:

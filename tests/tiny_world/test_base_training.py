@@ -9,9 +9,9 @@ from src.tiny_world.names import Names, encode_named, noun_of, traits_of
 from src.tiny_world.photos import TinyPhotos
 from src.tiny_world.renderer.captions import asked_for
 from src.tiny_world.renderer.scenes import STYLES
-from src.tiny_world.training.base import by_third, named_states, shown_shares, shown_states
+from src.tiny_world.training.base import named_states, shown_shares, shown_states
+from src.tiny_world.training.corpus import COUNT, NOUN, Wordings, word_ids
 from src.tiny_world.training.pictures import KeptPhotos, Pictures
-from src.tiny_world.training.wordings import COUNT, NOUN, Wordings, word_ids
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +88,6 @@ def test_what_is_no_photo_is_shown_more_often():
     torch.testing.assert_close(
         shown_shares(styles).diff(prepend=torch.zeros(1).double()), torch.tensor([1, 1, 1.5]).double() / 3.5
     )
-
-
-def test_losses_by_third_are_means_of_those_that_are_there():
-    found = by_third(torch.tensor([1.0, 3.0, 5.0]), torch.tensor([0, 0, 2]))
-    assert {name: float(value) for name, value in found.items()} == {"third_0": 2, "third_1": 0, "third_2": 5}
 
 
 def test_kept_photos_are_the_photos_of_the_experiment(tmp_path):

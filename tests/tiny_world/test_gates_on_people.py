@@ -12,11 +12,10 @@ from src.metrics.identity import Identity
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 from src.tiny_world.base_sampling import noun_embedding
-from src.tiny_world.gates.finetuning import finetuning_gate
-from src.tiny_world.gates.finetuning_path import over_fitted, path_gate
+from src.tiny_world.gates.finetuning import finetuning_gate, over_fitted, path_gate
 from src.tiny_world.gates.identity import identity_gate, names_gate, share_closer
-from src.tiny_world.gates.inversion import optimise_token
 from src.tiny_world.gates.promptnet_gap import closed_share, third_losses
+from src.tiny_world.gates.words import optimise_token
 from src.tiny_world.names import Names
 from src.tiny_world.renderer.people import SPLITS
 

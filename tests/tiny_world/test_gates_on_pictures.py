@@ -19,13 +19,17 @@ from src.tiny_world.gates.autoencoder import (
     detail_pairs,
     grey_iris,
     no_mark,
-    psnr,
     survival,
     visible,
 )
-from src.tiny_world.gates.captions import coloured_scene, preferred, swapped
-from src.tiny_world.gates.judges import equal_error_rate
-from src.tiny_world.gates.retrieval import GROUP, captions_of, distinct_scenes
+from src.tiny_world.gates.captions import (
+    GROUP,
+    captions_of,
+    coloured_scene,
+    distinct_scenes,
+    preferred,
+    swapped,
+)
 from src.tiny_world.photos import drawn, reference
 from src.tiny_world.renderer.people import SPLITS, person_from
 from src.tiny_world.renderer.scenes import reference_scene
@@ -35,11 +39,6 @@ PEOPLE = SPLITS["validation"][:40]
 
 def blurred(images: Tensor) -> Tensor:
     return F.avg_pool2d(F.pad(images, (4, 4, 4, 4), mode="replicate"), 9, 1)
-
-
-def test_psnr_of_a_constant_error() -> None:
-    image = torch.rand(3, 3, 8, 8) - 0.5
-    torch.testing.assert_close(psnr(image + 0.2, image), torch.full((3,), 20.0))
 
 
 @pytest.mark.parametrize("without", [no_mark, grey_iris])
@@ -102,14 +101,6 @@ def test_a_row_of_pictures_is_what_the_sampler_makes_of_it_alone(tiny_base: Text
             randn_like=randn_like,
         )
         torch.testing.assert_close(rows[1:2], tiny_base.decode(alone), atol=1e-4, rtol=0)
-
-
-def test_the_equal_error_rate_of_known_distributions() -> None:
-    assert equal_error_rate(torch.tensor([0.8, 0.9, 1.0]), torch.tensor([0.1, 0.2])) == pytest.approx(0, abs=1e-6)
-    normal = torch.randn(40_000, generator=torch.Generator().manual_seed(0))
-    shifted = equal_error_rate(normal + 2, torch.randn(40_000, generator=torch.Generator().manual_seed(1)))
-    assert shifted == pytest.approx(0.1587, abs=0.005)  # Phi(-1): the threshold lies half-way
-    assert equal_error_rate(normal, normal) == pytest.approx(0.5, abs=0.01)
 
 
 def test_captions_differ_within_every_group_of_a_retrieval() -> None:

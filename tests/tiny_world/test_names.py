@@ -7,7 +7,7 @@ from src.models.prompts import encode
 from src.tiny_world.generator import TEXT_WIDTH, new_text_encoder, new_tokenizer
 from src.tiny_world.names import Names, encode_named, noun_of, traits, traits_of
 from src.tiny_world.renderer.people import SPLITS, person_from
-from src.tiny_world.training.wordings import NOUN, word_ids
+from src.tiny_world.training.corpus import NOUN, word_ids
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,11 @@
 """Gate 1: what the autoencoder keeps of validation people's pictures: their pixels, moles and iris colours."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from src.models.base import TextToImage
 from src.tiny_world.gates.gate import Gate, gate
@@ -28,11 +27,6 @@ def through_vae(base: TextToImage) -> Through:
         return torch.cat([base.decode(base.encode(part.to(base.device))).to(images) for part in images.split(64)])
 
     return through
-
-
-def psnr(images: Tensor, others: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio [B] in dB of pictures in [-1, 1], whose peak is 2."""
-    return -10 * torch.log10((images - others).square().mean((1, 2, 3)) / 4)
 
 
 def survival(through: Through, shown: Tensor, hidden: Tensor) -> Tensor:
@@ -90,7 +84,7 @@ def vae_gates(base: TextToImage, *, count: int = 200, people: int = 120) -> list
     """
     through, chosen = through_vae(base), SPLITS["validation"][5000 : 5000 + max(count, people)]
     images = pictures((seed, scene_for(seed)) for seed in chosen[:count])
-    each = psnr(through(images), images)
+    each = peak_signal_noise_ratio(through(images), images, data_range=2.0, reduction="none", dim=(1, 2, 3))
     gates = [gate(1, "VAE: PSNR, dB", float(each.mean()), 26.0, {"worst": float(each.min()), "pictures": count})]
     for name, without in (("mole", no_mark), ("iris colour", grey_iris)):
         pairs = detail_pairs(chosen[:people], without)

@@ -3,12 +3,11 @@
 Where several judges measure a number, the worst of them is the gate's value.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from src.metrics.identity import Identity
@@ -16,10 +15,40 @@ from src.metrics.text_similarity import TextSimilarity
 from src.models.base import TextToImage
 from src.tiny_world.base_sampling import from_captions
 from src.tiny_world.gates.gate import Gate, gate
-from src.tiny_world.gates.retrieval import GROUP, captions_of, distinct_scenes, retrieval
 from src.tiny_world.photos import pictures
+from src.tiny_world.renderer.captions import full_caption
 from src.tiny_world.renderer.people import SPLITS
 from src.tiny_world.renderer.scenes import COLOURS, STYLES, Scene, scene_for
+
+GROUP = 32  # pictures and captions a retrieval is among
+
+
+def distinct_scenes(people: Iterable[int], style: str | None = None) -> list[tuple[int, Scene]]:
+    """(person, scene) for each seed, skipping scenes whose full caption the running group of 32 has already."""
+    chosen: list[tuple[int, Scene]] = []
+    taken: set[str] = set()
+    for seed in people:
+        scene = scene_for(seed, style=style)
+        if full_caption(scene) in taken:
+            continue
+        chosen.append((seed, scene))
+        taken = set() if len(chosen) % GROUP == 0 else taken | {full_caption(scene)}
+    return chosen
+
+
+def captions_of(shown: Iterable[tuple[int, Scene]]) -> list[str]:
+    """The full captions of (person, scene)."""
+    return [full_caption(scene) for _, scene in shown]
+
+
+def retrieval(judge: TextSimilarity, images: Tensor, captions: Sequence[str]) -> float:
+    """Share of images whose own caption is the nearest of its group of 32; captions differ within a group."""
+    right = []
+    for start in range(0, len(images) - GROUP + 1, GROUP):
+        group = slice(start, start + GROUP)
+        nearest = (judge.embed_images(images[group]) @ judge.embed_texts(captions[group]).T).argmax(1)
+        right.append((nearest == torch.arange(GROUP, device=nearest.device)).float().mean())
+    return float(torch.stack(right).mean())
 
 
 def coloured_scene(seed: int) -> Scene:

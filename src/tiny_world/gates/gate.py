@@ -1,7 +1,5 @@
 """A gate of the embedded world: a measured number, its bound, and whether it holds."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

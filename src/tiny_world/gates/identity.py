@@ -1,7 +1,5 @@
 """Gates 0 and 7: are people whom nothing was trained on recognised, drawn by name and by PromptNet alone?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

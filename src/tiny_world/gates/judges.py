@@ -1,18 +1,17 @@
 """Gate 2: how good the judges are on validation people, on the renderer's pictures and on what a VAE makes of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torchmetrics.functional.classification import binary_eer
 
 from src.metrics.identity import Identity
 from src.metrics.text_similarity import TextSimilarity
 from src.models.base import TextToImage
 from src.tiny_world.gates.autoencoder import Through, through_vae
+from src.tiny_world.gates.captions import GROUP, captions_of, distinct_scenes, retrieval
 from src.tiny_world.gates.gate import Gate, gate
-from src.tiny_world.gates.retrieval import GROUP, captions_of, distinct_scenes, retrieval
 from src.tiny_world.judges.presence import KINDS, backgrounds, pictures_and_masks, ruined
 from src.tiny_world.photos import pictures
 from src.tiny_world.renderer.people import SPLITS
@@ -69,16 +68,7 @@ def _error_rate(judge: Identity, photos: Tensor, others: Tensor | None) -> float
     people = torch.arange(len(embedded)) // 3
     same = (people if others is None else torch.arange(len(against)))[:, None] == people[None]
     itself = torch.eye(len(embedded), dtype=torch.bool) if others is None else torch.zeros_like(same)
-    return equal_error_rate(cosine[same & ~itself], cosine[~same])
-
-
-def equal_error_rate(genuine: Tensor, impostor: Tensor) -> float:
-    """Where as many of the same are taken for different (`genuine` below a threshold) as of the different for same."""
-    thresholds = torch.cat([genuine, impostor]).sort().values
-    refused = torch.searchsorted(genuine.sort().values, thresholds) / len(genuine)
-    accepted = 1 - torch.searchsorted(impostor.sort().values, thresholds) / len(impostor)
-    best = (refused - accepted).abs().argmin()
-    return float((refused[best] + accepted[best]) / 2)
+    return float(binary_eer((1 + cosine[~itself]) / 2, same[~itself].long()))
 
 
 def presence_rates(judge: Identity, through: Through) -> dict[str, float]:

@@ -3,8 +3,6 @@
 None of them compares the full method with an ablation.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +18,12 @@ from src.models.base import TextToImage
 from src.tiny_world.base_sampling import PROMPT
 from src.tiny_world.gates.autoencoder import vae_gates
 from src.tiny_world.gates.captions import style_gates, text_gates
-from src.tiny_world.gates.finetuning import finetuning_gate
-from src.tiny_world.gates.finetuning_path import path_gate
+from src.tiny_world.gates.finetuning import finetuning_gate, path_gate
 from src.tiny_world.gates.gate import Gate
 from src.tiny_world.gates.identity import identity_gate, names_gate
-from src.tiny_world.gates.inversion import optimise_token
 from src.tiny_world.gates.judges import judges_gates
 from src.tiny_world.gates.promptnet_gap import promptnet_gates
-from src.tiny_world.gates.words import JOINT, WORDS, drowning_gate, gamma_gate
+from src.tiny_world.gates.words import JOINT, WORDS, drowning_gate, gamma_gate, optimise_token
 from src.tiny_world.photos import reference
 from src.tiny_world.renderer.people import SPLITS
 
@@ -64,26 +60,20 @@ class World:
         return photos, torch.cat([optimise_token(self.base, p[None], seed=i) for i, p in enumerate(photos)])
 
 
-def _conflict_gates(world: World) -> list[Gate]:
-    row = path_gate(world.base, world.promptnet, world.identity, world.finetune, people=WALKED)
-    return [drowning_gate(world.base, *world.tokens), row]
-
-
-def _finetuning_gates(world: World) -> list[Gate]:
-    return [finetuning_gate(world.base, world.promptnet, world.identity, world.finetune, people=TUNED, grid=GRID)]
-
-
 _GATES: Mapping[int, Callable[[World], list[Gate]]] = {
-    0: lambda world: [names_gate(world.base, world.names, world.identity, people=DRAWN)],
-    1: lambda world: vae_gates(world.base),
-    2: lambda world: judges_gates(world.base, world.text, world.identity),
-    3: lambda world: text_gates(world.base, world.text),
-    4: lambda world: [gamma_gate(world.base, *world.tokens)],
-    5: _conflict_gates,
-    6: lambda world: promptnet_gates(world.base, world.promptnet, *world.tokens),
-    7: lambda world: [identity_gate(world.base, world.promptnet, world.identity, people=DRAWN)],
-    8: _finetuning_gates,
-    9: lambda world: style_gates(world.base, world.text, world.identity[0]),
+    0: lambda w: [names_gate(w.base, w.names, w.identity, people=DRAWN)],
+    1: lambda w: vae_gates(w.base),
+    2: lambda w: judges_gates(w.base, w.text, w.identity),
+    3: lambda w: text_gates(w.base, w.text),
+    4: lambda w: [gamma_gate(w.base, *w.tokens)],
+    5: lambda w: [
+        drowning_gate(w.base, *w.tokens),
+        path_gate(w.base, w.promptnet, w.identity, w.finetune, people=WALKED),
+    ],
+    6: lambda w: promptnet_gates(w.base, w.promptnet, *w.tokens),
+    7: lambda w: [identity_gate(w.base, w.promptnet, w.identity, people=DRAWN)],
+    8: lambda w: [finetuning_gate(w.base, w.promptnet, w.identity, w.finetune, people=TUNED, grid=GRID)],
+    9: lambda w: style_gates(w.base, w.text, w.identity[0]),
 }
 NUMBERS = tuple(_GATES)
 # gate -> what of a world it needs beside base and judges

@@ -1,17 +1,14 @@
 """Gate 6: how far PromptNet has come from "a person" towards a token optimised on the very photo."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
 from src.diffusion import add_noise
+from src.learning.pretrain import THIRDS
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 from src.tiny_world.base_sampling import PROMPT
 from src.tiny_world.gates.gate import Gate, gate
-
-THIRDS = ("low", "middle", "high")
 
 
 @torch.no_grad()

@@ -1,14 +1,9 @@
 """The wear that judges must bear: they will be shown what came out of a VAE, never what they were trained on."""
 
-from __future__ import annotations
-
-import io
-
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
+from torchvision.transforms.v2 import functional
 
 
 def corrupt(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -33,9 +28,7 @@ def move(images: Tensor, generator: torch.Generator, reach: float = 0.08) -> Ten
 
 def blur(images: Tensor, generator: torch.Generator) -> Tensor:
     """A mixture of the image and of its mean over 3 x 3 pixels; one image in four is left sharp."""
-    wide = F.pad(images, (1, 1, 1, 1), mode="replicate")
-    rows = wide[..., :-2, :] + wide[..., 1:-1, :] + wide[..., 2:, :]
-    soft = (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
+    soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, 1)
     amount = _uniform(len(images), -0.33, 1.0, generator).clamp(min=0)
     return images + amount * (soft - images)
 
@@ -58,9 +51,6 @@ def jpeg(images: Tensor, generator: torch.Generator, share: float = 0.25) -> Ten
     quality = torch.randint(40, 90, (len(images),), generator=generator)
     out = images.clone()
     for i in chosen.tolist():
-        pixels = ((images[i] + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "JPEG", quality=int(quality[i]))
-        decoded = np.array(Image.open(buffer))
-        out[i] = torch.from_numpy(decoded).permute(2, 0, 1).float() / 127.5 - 1
+        pixels = ((images[i] + 1) * 127.5).round().byte()
+        out[i] = functional.jpeg(pixels, int(quality[i])).float() / 127.5 - 1
     return out

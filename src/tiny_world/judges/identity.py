@@ -1,7 +1,5 @@
 """The identity judges of the embedded world: two face recognisers of different architectures, for insightface."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

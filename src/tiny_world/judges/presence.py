@@ -1,7 +1,5 @@
 """The face-presence net of the embedded world: so that "no face" can happen to an image, and is counted."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +11,8 @@ from torch import Tensor, nn
 
 from src.tiny_world.judges.corruption import corrupt
 from src.tiny_world.judges.identity import TRAINING_PICTURES, ConvRecogniser, fitted, write_onnx
-from src.tiny_world.photos import pictures
-from src.tiny_world.renderer.drawing import draw
-from src.tiny_world.renderer.people import SPLITS, person_from
+from src.tiny_world.photos import masks, pictures
+from src.tiny_world.renderer.people import SPLITS
 from src.tiny_world.renderer.scenes import scene_for
 from src.tiny_world.training.checkpoints import averaged
 from src.tiny_world.training.loop import Budget, Descent, fit
@@ -112,8 +109,8 @@ def backgrounds(people: range) -> Tensor:
 
 def pictures_and_masks(people: range) -> tuple[Tensor, Tensor]:
     """The training scene of each seed, [B, 3, 64, 64] in [-1, 1], and its subject masks [B, 1, 64, 64] in [0, 1]."""
-    masks = [torch.from_numpy(draw(person_from(person), scene_for(person))[1].copy()) for person in people]
-    return pictures((person, scene_for(person)) for person in people), torch.stack(masks)[:, None].float() / 255
+    shown = [(person, scene_for(person)) for person in people]
+    return pictures(shown), masks(shown)
 
 
 def train_presence_judge(cache: Path, *, budget: Budget, device: torch.device, seed: int = 1) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """The text judges of the embedded world: three small CLIPs of different architectures, in open_clip's format."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping

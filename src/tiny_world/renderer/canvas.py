@@ -1,7 +1,5 @@
 """Where a drawing happens: polygons in face coordinates on a picture and on the subject's mask."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Captions of the embedded world: one table of phrases serves to write captions, to read prompts, and as vocabulary."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from typing import Any
@@ -106,26 +104,19 @@ def _value(slot: str, prompt: str) -> str | None:
 def asked_for(prompt: str) -> dict[str, str]:
     """Slot -> value of what a prompt names, in any case, with "S*" or "a person": its style, and no slot unnamed.
 
-    Raises:
-        ValueError: the prompt asks for no known style.
+    ValueError for a prompt of no known style.
     """
     text = prompt.replace("S*", PERSON).lower()
     named = {slot: value for slot in PHRASES if (value := _value(slot, text))}
     if "style" not in named:
-        raise ValueError(f"no known style in the prompt {prompt!r}: begin it with one of {_openings()}")
+        openings = ", ".join(repr(phrases[0]) for phrases in _STYLE.values())
+        raise ValueError(f"no known style in the prompt {prompt!r}: begin it with one of {openings}")
     return named
 
 
 def scene_of(prompt: str, seed: int) -> Scene:
     """The scene a prompt asks for: the oracle's reading. What the prompt leaves open is drawn from `seed`,
-    but nothing is put on head or eyes unasked.
-
-    Raises:
-        ValueError: the prompt asks for no known style.
+    but nothing is put on head or eyes unasked. ValueError for a prompt of no known style.
     """
     asked: dict[str, Any] = asked_for(prompt)
     return replace(reference_scene(seed), **asked)
-
-
-def _openings() -> str:
-    return ", ".join(repr(phrases[0]) for phrases in _STYLE.values())

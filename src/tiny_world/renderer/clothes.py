@@ -1,7 +1,5 @@
 """What a person of the embedded world wears: clothes, glasses, hats, headphones, a crown."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from src.tiny_world.renderer.canvas import CIRCLE, DARK, SHOULDER, Canvas, shade

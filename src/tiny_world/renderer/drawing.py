@@ -1,7 +1,5 @@
 """The renderer of the embedded world: a person in a scene becomes a 64 x 64 picture and its exact subject mask."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

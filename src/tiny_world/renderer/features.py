@@ -1,7 +1,5 @@
 """The subject of a drawing: head, hair and face, as polygons in face coordinates."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from src.tiny_world.renderer.canvas import ANGLES, Canvas, shade

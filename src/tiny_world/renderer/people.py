@@ -3,8 +3,6 @@
 A picture is `draw(person_from(seed), scene)` (see `drawing`); captions speak of the scene alone (see `captions`).
 """
 
-from __future__ import annotations
-
 import colorsys
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The scenes of the embedded world: what a caption can speak of, and the pose, each a pure function of a seed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256

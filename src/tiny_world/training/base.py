@@ -1,7 +1,5 @@
 """Training of the embedded world's base: U-Net, text encoder and names together, on captioned pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,15 +8,15 @@ import torch
 from torch import Tensor
 
 from src.diffusion import Schedule
+from src.learning.pretrain import by_thirds
 from src.tiny_world.generator import new_base
 from src.tiny_world.names import encode_named, noun_of
 from src.tiny_world.renderer.scenes import STYLES
 from src.tiny_world.training.checkpoints import kept_tokenizer, load_vae
-from src.tiny_world.training.latents import Latents, known_traits
+from src.tiny_world.training.corpus import NOUN, Latents, Wordings, known_traits, word_ids
 from src.tiny_world.training.loop import Budget, Descent, fit, mixed
 from src.tiny_world.training.pictures import Pictures
 from src.tiny_world.training.probe import Probe
-from src.tiny_world.training.wordings import NOUN, Wordings, word_ids
 
 EMPTY = 0.1  # of the captions are empty
 NOT_PHOTO = 1.5  # how often a picture that is no photo is shown, for a photo's once
@@ -61,11 +59,6 @@ def named_states(text_encoder: Any, ids: Tensor, names: Tensor, at: Tensor) -> T
     position = torch.arange(ids.shape[1], device=ids.device)
     mixed_up = torch.where((position == at[:half, None])[..., None], own[:half], other)
     return torch.cat([mixed_up, own[half:]])
-
-
-def by_third(losses: Tensor, third: Tensor) -> dict[str, Tensor]:
-    """Mean losses [B] of each third of the noise range, 0 the lowest; without asking a GPU how many there are."""
-    return {f"third_{k}": (losses * (third == k)).sum() / (third == k).sum().clamp(min=1) for k in range(3)}
 
 
 def shown_shares(styles: Tensor) -> Tensor:
@@ -123,7 +116,9 @@ def train_base(
             text, mask = shown_states(states, ids, end_id, generator)
             error = net["unet"](x_t, t, text, encoder_attention_mask=mask).sample.float() - eps
         each = error.square().mean((1, 2, 3))
-        return (each * weights[t]).mean(), by_third(each.detach(), (t * 3) // len(alpha_bar))
+        sums = by_thirds(each.detach(), t, len(alpha_bar))
+        thirds = {f"third_{k}": loss / number.clamp(min=1) for k, (loss, number) in enumerate(sums)}
+        return (each * weights[t]).mean(), thirds
 
     torch.manual_seed(seed)
     net = _laid_out(new_base(tokenizer), device, compiled)

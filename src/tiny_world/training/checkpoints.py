@@ -1,9 +1,8 @@
 """What the trainings keep in the cache: checkpoints from which they go on, and the nets that come out of them."""
 
-from __future__ import annotations
-
 import json
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ from src.files.whole import whole_file
 from src.tiny_world.generator import new_base, new_image_encoder, new_tokenizer, new_vae
 
 SCALE = "vae.json"  # beside the autoencoder's checkpoint: {"scaling_factor": ...}
+NEW: dict[str, Any] = {"step": 0, "wall_s": 0.0, "log": {}, "start": ""}  # where a training stands that has not begun
 
 
-def save(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, state: dict) -> None:
-    """A checkpoint, wholly or not at all. state: step, wall_s, log and start."""
-    weights = {"net": net.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
+def save(path: Path, net: nn.Module, average: nn.Module, optimizer: Mapping[str, Any], state: Mapping) -> None:
+    """A checkpoint, wholly or not at all. optimizer: its state, {} before the first step; state: as `resume` gives."""
+    weights = {"net": net.state_dict(), "average": average.state_dict(), "optimizer": optimizer}
     with whole_file(path) as file:
         torch.save({**weights, **state}, file)
 
@@ -30,21 +30,19 @@ def write_start(path: Path, net: nn.Module, start: str) -> None:
 
     start: where the weights come from, for the report.
     """
-    weights = {"net": net.state_dict(), "average": AveragedModel(net).state_dict(), "optimizer": {}}
-    with whole_file(path) as file:
-        torch.save({**weights, "step": 0, "wall_s": 0.0, "log": {}, "start": start}, file)
+    save(path, net, AveragedModel(net), {}, NEW | {"start": start})
 
 
 def resume(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """Go on from a checkpoint if there is one; returns its step, wall_s, log and start."""
     if not path.exists():
-        return {"step": 0, "wall_s": 0.0, "log": {}, "start": ""}
+        return NEW
     saved = _saved(path)
     net.load_state_dict(saved["net"])
     average.load_state_dict(saved["average"])
     if saved["optimizer"]:
         optimizer.load_state_dict(saved["optimizer"])
-    return {key: saved[key] for key in ("step", "wall_s", "log", "start")}
+    return {key: saved[key] for key in NEW}
 
 
 def averaged(net: nn.Module, path: Path, only: str = "") -> nn.Module:

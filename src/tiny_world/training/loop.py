@@ -6,8 +6,6 @@ from (seed, step), so that no loader has a state to be kept; the rate follows st
 first, over all sittings; and one file a net is what a training goes on from and what later stages read.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -110,10 +108,10 @@ def fit(
         due = spent >= 1 or time.monotonic() - saved_at > SAVE_EVERY
         if step % LOG_EVERY == 0 or due:
             log = _finite(checkpoint, step, value, parts)
-            state |= {"step": step, "wall_s": time.monotonic() - started, "log": log}
+            state = state | {"step": step, "wall_s": time.monotonic() - started, "log": log}
             _say(checkpoint, budget, state, {} if probe is None else probe(net))
         if due:
-            save(checkpoint, net, average, optimizer, state)
+            save(checkpoint, net, average, optimizer.state_dict(), state)
             saved_at = time.monotonic()
     net.load_state_dict(average.module.state_dict())
     net.eval()

@@ -1,9 +1,8 @@
 """Rendered training pictures and what is said of them, kept on disk: drawn once, and held where they are used."""
 
-from __future__ import annotations
-
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from src.runs.store import to_picture
 from src.tiny_world.photos import TinyPhotos
 from src.tiny_world.renderer.captions import caption
 from src.tiny_world.renderer.drawing import draw
@@ -42,9 +42,7 @@ class Pictures:
         self.first, self.count, self.per_person, self.style = first, count, per_person, style
         self.key = f"{first}-{count}-{per_person}-{style or 'any'}"
         path = folder / f"pictures-{self.key}.npy"
-        if not path.exists():
-            write_rows(path, self._picture, count, (SIZE, SIZE, 4), np.uint8)
-        self.data = read_rows(path, device)
+        self.data = kept_rows(path, self._picture, count, (SIZE, SIZE, 4), np.uint8, device)
 
     def person_of(self, index: int) -> int:
         return self.first + index // self.per_person
@@ -80,9 +78,7 @@ class KeptPhotos(Dataset[dict[str, Tensor]]):
     def __init__(self, folder: Path, split: str, *, count: int):
         photos = TinyPhotos(split, count=count)
         self.names, path = photos.names, folder / f"photos-{split}-{count}.npy"
-        if not path.exists():
-            write_rows(path, lambda k: _pixels(photos[k]["image"]), count, (SIZE, SIZE, 3), np.uint8)
-        self.data = read_rows(path, "cpu")
+        self.data = kept_rows(path, lambda k: to_picture(photos[k]["image"]), count, (SIZE, SIZE, 3), np.uint8, "cpu")
 
     def __len__(self) -> int:
         return len(self.data)
@@ -91,20 +87,13 @@ class KeptPhotos(Dataset[dict[str, Tensor]]):
         return {"image": self.data[index].permute(2, 0, 1).float() / 127.5 - 1}
 
 
-def _pixels(image: Tensor) -> np.ndarray:
-    """[3, H, W] in [-1, 1] -> uint8 [H, W, 3]."""
-    return ((image + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
-
-
 class Irises:
     """Where the irises are in the first `count` pictures; drawn on first use into `folder`."""
 
     def __init__(self, folder: Path, pictures: Pictures, *, count: int):
         self.pictures, self.count = pictures, count
         path = folder / f"irises-{pictures.first}-{count}.npy"
-        if not path.exists():
-            write_rows(path, self._iris, count, (SIZE, SIZE, 1), np.uint8)
-        self.data = read_rows(path, pictures.data.device)
+        self.data = kept_rows(path, self._iris, count, (SIZE, SIZE, 1), np.uint8, pictures.data.device)
 
     def _iris(self, index: int) -> np.ndarray:
         """uint8 [64, 64, 1]: what changes between white irises and black ones, so hair and sunglasses hide it."""
@@ -117,19 +106,35 @@ class Irises:
         return self.data[torch.as_tensor(indices).to(self.data.device)].movedim(-1, 1).float() / 255
 
 
-def write_rows(
-    path: Path, row: Callable[[int], np.ndarray], count: int, shape: tuple[int, ...], dtype: type[np.generic]
-) -> None:
-    """row(0) .. row(count - 1), each of `shape`, into one .npy file: by all cores, wholly or not at all."""
+def kept_rows(
+    path: Path,
+    row: Callable[[int], np.ndarray],
+    count: int,
+    shape: tuple[int, ...],
+    dtype: type[np.generic],
+    device: torch.device | str,
+) -> Tensor:
+    """row(0) .. row(count - 1), each of `shape`, on a device: from a .npy file, which all cores write if need be."""
+    if not path.exists():
+        # by fork, so that `row`, which may hold all pictures, is inherited and not sent along with every task
+        with (
+            whole_rows(path, (count, *shape), dtype) as out,
+            get_context("fork").Pool(None, _ROW.append, (row,)) as pool,
+        ):
+            for index, made in enumerate(pool.imap(_made, range(count), chunksize=100)):
+                out[index] = made
+            pool.close()
+            pool.join()  # before the pool's end, which would stop them by a signal
+    return read_rows(path, device)
+
+
+@contextmanager
+def whole_rows(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> Iterator[np.ndarray]:
+    """An array to fill that becomes a .npy file at the end of the block, wholly or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".tmp.npy")
-    out = np.lib.format.open_memmap(beside, "w+", dtype, (count, *shape))
-    # by fork, so that `row`, which may hold all pictures, is inherited and not sent along with every task
-    with get_context("fork").Pool(initializer=_ROW.append, initargs=(row,)) as pool:
-        for index, made in enumerate(pool.imap(_made, range(count), chunksize=100)):
-            out[index] = made
-        pool.close()
-        pool.join()  # before the pool's end, which would stop them by a signal
+    out = np.lib.format.open_memmap(beside, "w+", dtype, shape)
+    yield out
     out.flush()
     os.replace(beside, path)
 
@@ -142,5 +147,5 @@ def _made(index: int) -> np.ndarray:
 
 
 def read_rows(path: Path, device: torch.device | str) -> Tensor:
-    """What `write_rows` wrote, on a device; on the CPU the file is mapped and never written to."""
+    """What `whole_rows` wrote, on a device; on the CPU the file is mapped and never written to."""
     return torch.from_numpy(np.load(path, mmap_mode="c")).to(device)

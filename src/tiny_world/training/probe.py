@@ -1,7 +1,5 @@
 """Does a base in training read names? What its log lines say of it, at every one."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -12,8 +10,8 @@ from src.tiny_world.names import encode_named, noun_of, traits_of
 from src.tiny_world.photos import pictures
 from src.tiny_world.renderer.people import SPLITS
 from src.tiny_world.renderer.scenes import scene_for
+from src.tiny_world.training.corpus import NOUN
 from src.tiny_world.training.loop import mixed
-from src.tiny_world.training.wordings import NOUN
 
 PROBED = (100, 300, 500, 700, 900)  # timesteps of the probe
 

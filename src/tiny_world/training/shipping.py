@@ -1,7 +1,5 @@
 """From checkpoints to the shipped folders (a diffusers pipeline in half precision, PromptNet, examples), and back."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Training of the embedded world's autoencoder."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -4,8 +4,6 @@ Identity is in no caption, so a purely contrastive encoder throws it away: this 
 painter and the text tower are dropped after training.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

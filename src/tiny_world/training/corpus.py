@@ -1,24 +1,61 @@
-"""Captions of the training pictures as token ids, written once: what a base reads, half of it with a name."""
-
-from __future__ import annotations
+"""What the base learns from: latents, traits and wordings of the training pictures, made once and kept in the cache."""
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import CLIPTokenizer
 
+from src.files.whole import sha256_of
 from src.models.prompts import PLACEHOLDER
+from src.tiny_world.names import traits_of
 from src.tiny_world.renderer.captions import PHRASES, WORDS, caption
 from src.tiny_world.renderer.scenes import STYLES, Scene
-from src.tiny_world.training.pictures import Pictures, read_rows, write_rows
+from src.tiny_world.training.checkpoints import load_vae
+from src.tiny_world.training.pictures import Pictures, kept_rows, read_rows, whole_rows
 
 COUNT = 8  # wordings of a picture; the second half of them call the person by name
 ALONE = 0.2  # of the named ones say nothing but the style and the name
 NOUN = "person"  # the word that stands where a name will be
+
+
+class Latents:
+    """Posterior mean and standard deviation of every picture, encoded once, on a device."""
+
+    def __init__(self, cache: Path, pictures: Pictures, device: torch.device):
+        vae = sha256_of(cache / "vae.pt")[:8]
+        # those of an autoencoder that was trained further are others
+        path = cache / f"latents-{vae}-{pictures.key}.npy"
+        autoencoder = load_vae(cache)
+        if not path.exists():
+            _encode_all(autoencoder, pictures, path, device)
+        self.data, self.scale = read_rows(path, device), autoencoder.config.scaling_factor
+
+    def sample(self, index: Tensor, generator: torch.Generator) -> Tensor:
+        """Scaled posterior samples [B, 4, 16, 16]."""
+        mean, std = self.data[index].float().unbind(1)
+        return self.scale * (mean + std * torch.randn(mean.shape, generator=generator, device=mean.device))
+
+
+@torch.no_grad()
+def _encode_all(vae: Any, pictures: Pictures, path: Path, device: torch.device) -> None:
+    vae.to(device)
+    with whole_rows(path, (pictures.count, 2, 4, 16, 16), np.float16) as out:
+        for index in torch.arange(pictures.count).split(100 if device.type == "cpu" else 2000):
+            with torch.autocast(device.type, torch.bfloat16):
+                posterior = vae.encode(pictures.images(index).to(device)).latent_dist
+            out[index[0] : index[-1] + 1] = torch.stack([posterior.mean, posterior.std], 1).half().cpu().numpy()
+
+
+def known_traits(cache: Path, pictures: Pictures, device: torch.device) -> Tensor:
+    """The traits of all people shown [P, T], in their order."""
+    one = lambda index: traits_of([pictures.first + index])[0].numpy()  # noqa: E731
+    count = -(-pictures.count // pictures.per_person)
+    return kept_rows(cache / f"traits-{pictures.key}.npy", one, count, one(0).shape, np.float32, device)
 
 
 class Wordings:
@@ -30,12 +67,9 @@ class Wordings:
     def __init__(self, folder: Path, pictures: Pictures, tokenizer: CLIPTokenizer, device: torch.device | str):
         length = tokenizer.model_max_length
         path = folder / f"wordings-{pictures.key}-{COUNT}.npy"
-        if not path.exists():
-            words = word_ids(tokenizer)
-            ends = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
-            row = partial(_row, pictures.scene_of, words, ends, length)
-            write_rows(path, row, pictures.count, (COUNT, length + 2), np.int16)
-        self.data = read_rows(path, device)
+        ends = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+        row = partial(_row, pictures.scene_of, word_ids(tokenizer), ends, length)
+        self.data = kept_rows(path, row, pictures.count, (COUNT, length + 2), np.int16, device)
         self.style = self.data[:, 0, -1].long()
 
     def sample(self, index: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
