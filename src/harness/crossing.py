@@ -5,11 +5,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from src.files.whole import read_json
 from src.harness.build import count, plain
 from src.harness.compose import compose
 from src.harness.device import GIB, handed_on
 from src.runs.run import Run
-from src.runs.store import read_json
 
 
 def crossed(cfg: DictConfig) -> dict[tuple[str, str], DictConfig]:
