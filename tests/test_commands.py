@@ -13,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from src import ablate, build_tiny_world, claims, personalise, regularisation, sweep, train, tune
+from src import ablate, build_tiny_world, claims, compare_methods, personalise, regularisation, sweep, train, tune
 from src.files.sheets import read_sheet
 from src.runs.store import read_settings
 from src.tiny_world.photos import people
@@ -351,3 +351,17 @@ def test_a_command_in_a_process_of_its_own_has_no_traceback(tmp_path):
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
     assert "Traceback" not in done.stderr
+
+
+def test_methods_crossed_with_samplers_say_what_each_pair_costs(run, tmp_path):
+    sizes = ["people=1", "prompts=1", "seeds=1", "shown=1", "overrides=['sampler.steps=2']"]
+    status, printed, complaint = run(compare_methods, *sizes, "methods.ProFusion=['method.finetune.steps=2']")
+    assert status == 0, complaint
+    rows = read_sheet(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
+    assert len(rows) == 2 * 5
+    cost = {(row["method"], row["sampler"]): row for row in rows}
+    assert [cost["ProFusion", name]["unet_evaluations"] for name in ("base", "mixed", "fusion")] == ["4", "6", "10"]
+    assert float(cost["prompt only", "base"]["learning s"]) == 0 < float(cost["ProFusion", "base"]["learning s"])
+    assert (
+        len({row["learning s"] for row in rows if row["method"] == "ProFusion"}) == 1
+    )
