@@ -4,6 +4,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from src.files.rows import Rows
 from src.files.whole import write_atomic
 from src.harness.build import count, plain
 from src.harness.command import DRAWN, command
@@ -13,7 +14,6 @@ from src.harness.device import begun, described, handed_on
 from src.harness.preflight.training import check_training
 from src.harness.pretraining import ORDERS, check_penalties, regularised
 from src.harness.sides import Sides
-from src.harness.study import Rows
 from src.reports import figures
 from src.reports.formats import to_text, write_table
 from src.runs.digests import digest
