@@ -54,9 +54,7 @@ def main(cfg: DictConfig) -> None:
     }
     config |= {name: str(Path(cfg[name]).resolve()) if cfg[name] else None for name in ("images", "photos")}
     inputs: dict[str, Any] = {"rows": [*scene.rows], "anchors": anchors, "listing": panel.listing}
-    inputs |= {"towers": towers(cfg)}
-    inputs |= {"tf32": True} if cfg.tf32 else {}
-    inputs |= embedded.contents()
+    inputs |= {"towers": towers(cfg), **embedded.contents(), **({"tf32": True} if cfg.tf32 else {})}
     weights = file_digests([plain(cfg.judges.get(kind)) for kind in KINDS])
     key = digest(config | inputs, weights=weights, code=code_of((*SCORE, *STATISTIC, "reports/formats.py")))
     about = {"logger": plain(cfg.logger), "tags": ["evaluate"], "device": described(device)}

@@ -26,7 +26,8 @@ def main(cfg: DictConfig) -> None:
     if ready(cfg, "ablate") is None:
         return
     sides = Sides(cfg)
-    changes = combinations(plain(cfg.grid))
+    grid: dict[str, list[Any]] = plain(cfg.grid)
+    changes = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
     variants = {" ".join(f"{name}={value}" for name, value in c.items()): changed(cfg, c) for c in changes}
     sides.check(*variants.values())
     study = sides.study()
@@ -34,7 +35,7 @@ def main(cfg: DictConfig) -> None:
     rows = ranking(scores(sides, study, variants))
     parts = {
         "study": portable(dict(study.identity)),
-        "grid": plain(cfg.grid),
+        "grid": grid,
         "settings": portable(deciding(plain(cfg))),
     }
     key = digest({**parts, "rows": rows}, weights=sides.weights, code=code_of((*SIDE, *STATISTIC)))
@@ -46,11 +47,6 @@ def main(cfg: DictConfig) -> None:
             run.finish({"best": rows[0]})
     print(to_text(table))
     print(f"best: {rows[0]['settings']}\ntable: {run.made('table.md')}", flush=True)
-
-
-def combinations(grid: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
-    """Every combination of the grid's values: setting -> value."""
-    return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
 
 def scores(sides: Sides, study: Study, variants: Mapping[str, DictConfig]) -> dict[str, dict[str, float]]:

@@ -19,13 +19,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from src.files import cells
-from src.files.folders import SUFFIXES, is_picture, tell_left_out, walk
+from src.files.folders import SUFFIXES, Echo, is_picture, tell_left_out, walk
 from src.files.whole import locked, write_atomic
 
 SHOWN = 3  # problems that a message quotes
 
 Decode = Callable[[Path], Image.Image]
-Echo = Callable[[str], None]
 
 
 @dataclass(frozen=True)

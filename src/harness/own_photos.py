@@ -1,6 +1,6 @@
 """From a configuration to somebody on photos of one's own: what `personalise` looks at, learns and knows again."""
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +79,9 @@ class OwnPhotos:
     def _variants(self, run: Run, photos: Tensor) -> Tensor:
         """The photos and their variants, which are kept in the run with a contact sheet to look at."""
         kept, base = [], self.parts.base
-        for number, name in enumerate(self.names):
-            own = slice(number, number + 1)
-
-            def made(own: slice = own) -> Tensor:
-                return variants_of(self.cfg.augmentation, base, photos[own], self.masks[own])
-
-            kept.append(kept_variants(run.path("variants") / f"{number}-{name}", base.image_size, made))
+        for k, name in enumerate(self.names):
+            make = partial(variants_of, self.cfg.augmentation, base, photos[k : k + 1], self.masks[k : k + 1])
+            kept.append(kept_variants(run.path("variants") / f"{k}-{name}", base.image_size, make))
         return moved(torch.cat(kept), self.parts.device)
 
 

@@ -131,10 +131,9 @@ class Study:
 def drawn(generate: Generate, rows: Rows, seed: Callable[[Row], int]) -> Iterator[tuple[Rows, Tensor]]:
     """Rows and their images [N, 3, H, W] on the CPU, as many at once as the generator draws; seed: of a row's noise."""
     size = getattr(generate, "batch", None)
-    of_prompts = [
-        [row for row in rows if row["prompt"] == prompt] for prompt in dict.fromkeys(r["prompt"] for r in rows)
-    ]
-    for batch in of_prompts if size is None else [rows[k : k + size] for k in range(0, len(rows), size)]:
+    prompts = dict.fromkeys(row["prompt"] for row in rows)
+    seeds = [[row for row in rows if row["prompt"] == prompt] for prompt in prompts]  # all of a prompt
+    for batch in seeds if size is None else [rows[k : k + size] for k in range(0, len(rows), size)]:
         yield batch, generate([row["prompt"] for row in batch], [seed(row) for row in batch]).cpu()
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from src.files.pictures import decode_picture
-from src.files.rows import CELL
-from src.runs.sides import Cell, Side
+from src.files.rows import CELL, Cell
+from src.runs.sides import Side
 
 MARK = "kit-"  # before a kit's name in files that are handed out, or a spreadsheet might take it for a number
 ANSWERS = {"left": "Left", "tie": "No difference", "right": "Right"}

@@ -95,12 +95,9 @@ class Run:
         times = {"started": sittings[0]["started"], "finished": provenance.now(), "wall_seconds": wall}
         if self.mirror:
             self.mirror.summary(summary)
-        listing.complete(self.folder, {**summary, **times, "sittings": len(sittings)}, self._judged_files())
-
-    def _judged_files(self) -> set[str]:
-        """What the rows of scores.csv name, which may lie behind links."""
-        rows = self.scores() if self.has("scores.csv") else []
-        return {row[column] for row in rows for column in ("file", "photo") if row.get(column)}
+        rows = self.scores() if self.has("scores.csv") else []  # what they name may lie behind links
+        named = {row[column] for row in rows for column in ("file", "photo") if row.get(column)}
+        listing.complete(self.folder, {**summary, **times, "sittings": len(sittings)}, named)
 
 
 def run_folder(root: Path | str, kind: str, digest: str) -> Path:

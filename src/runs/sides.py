@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from src.files.rows import CELL, Cell, Row, Rows, cell_of
+from src.files.rows import CELL, Cell, Rows, cell_of
 from src.files.whole import AGAIN, read_object
 from src.runs import listing, store
 from src.runs.digests import file_digest
@@ -45,10 +45,6 @@ class Side:
     def file(self, name: str) -> Path:
         """A file that a row names, relative to the run's folder."""
         return self.folder / name
-
-    def has_photo(self, row: Row) -> bool:
-        """Whether the reference photo of a row is here."""
-        return bool(row.get("photo")) and self.file(row["photo"]).is_file()
 
     def contents(self) -> dict[str, str]:
         """The digest of everything that a comparison shows of the run: scores, summary, pictures and photos."""
@@ -178,7 +174,8 @@ def gaps(sides: Sequence[Side]) -> list[str]:
         missing = [" / ".join(cell) for cell in every if cell not in rows]
         if missing:
             notes.append(f"{side.name} lacks {len(missing)} of {len(every)} images: {'; '.join(missing)}")
-        unseen = {str(row["person"]) for row in side.rows if not side.has_photo(row)}
+        here = [bool(row.get("photo")) and side.file(row["photo"]).is_file() for row in side.rows]
+        unseen = {str(row["person"]) for row, is_here in zip(side.rows, here, strict=True) if not is_here}
         if unseen and len(sides) > 1:
             notes.append(f"{side.name} holds no reference photo of {', '.join(sorted(unseen))}: paired by name alone")
     return notes
