@@ -1,5 +1,6 @@
 """A blinded kit for people to judge: pairs of pictures in random order and on random sides, with attention checks."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -138,11 +139,11 @@ def _check_complete(sides: Sequence[Side]) -> None:
 def _in_turn(cells: Sequence[Cell], rng: np.random.Generator) -> list[Cell]:
     """The cells in random order, one of each person in turn."""
     shuffled = [cells[k] for k in rng.permutation(len(cells))]
-    places: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     rounds = []
     for cell in shuffled:
-        places[cell[0]] = places.get(cell[0], -1) + 1
-        rounds.append((places[cell[0]], cell))
+        seen[cell[0]] += 1
+        rounds.append((seen[cell[0]], cell))
     return [cell for _, cell in sorted(rounds, key=lambda pair: pair[0])]
 
 

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,52 +14,32 @@ PRIOR = 0.01  # lsr's regularisation: a run that always wins has a finite streng
 DRAWS = 500  # of people, for the intervals of strengths
 
 
-@dataclass(frozen=True)
-class WinRate:
-    """How often the first of two runs is preferred to the second.
+def win_rate(votes: Sequence[Vote]) -> dict[str, Any]:
+    """How often the first of two runs is preferred to the second, in votes on one question: a row of a table.
 
-    rate: wins among decided votes, with Wilson's interval, which takes votes as independent. preference: the mean
-    vote with a tie as half, with a cluster bootstrap interval over people and prompts. alpha: Krippendorff's, ordinal
-    (first, tie, second), nan if no item has two raters or all votes are equal.
+    win rate: wins among decided votes, with Wilson's interval, which takes votes as independent. preference: the mean
+    vote with a tie as half, with a cluster bootstrap interval over people and prompts. alpha: as of `agreement`.
     """
-
-    wins: int
-    ties: int
-    losses: int
-    rate: float
-    low: float
-    high: float
-    preference: float
-    boot_low: float
-    boot_high: float
-    alpha: float
-
-
-def win_rate(votes: Sequence[Vote]) -> WinRate:
-    """The win rate over votes on one pair of runs and one question."""
     from scipy import stats
 
     wins, ties, losses = (sum(vote.value == value for vote in votes) for value in (1.0, 0.5, 0.0))
     decided = wins + losses
-    low, high = stats.binomtest(wins, decided).proportion_ci(method="wilson") if decided else (math.nan, math.nan)
+    ends = stats.binomtest(wins, decided).proportion_ci(method="wilson") if decided else (math.nan, math.nan)
     values = [vote.value for vote in votes]
-    boot_low, boot_high = cluster_bootstrap(values, [vote.person for vote in votes], [vote.prompt for vote in votes])
-    return WinRate(
-        wins=wins,
-        ties=ties,
-        losses=losses,
-        rate=wins / decided if decided else math.nan,
-        low=float(low),
-        high=float(high),
-        preference=float(np.mean(values)),
-        boot_low=boot_low,
-        boot_high=boot_high,
-        alpha=agreement(votes),
-    )
+    drawn = cluster_bootstrap(values, [vote.person for vote in votes], [vote.prompt for vote in votes])
+    row = {"wins": wins, "ties": ties, "losses": losses, "win rate": wins / decided if decided else math.nan}
+    row |= {"95 % (Wilson)": interval_text(*ends), "preference": float(np.mean(values))}
+    return row | {"95 % (bootstrap)": interval_text(*drawn), "alpha": agreement(votes)}
+
+
+def interval_text(low: float, high: float) -> str | None:
+    """Both ends of an interval as a cell; None where there is none."""
+    return None if math.isnan(low) else f"{low:.3f} {high:.3f}"
 
 
 def agreement(votes: Sequence[Vote]) -> float:
-    """Krippendorff's alpha over items, 1 for perfect agreement, 0 for chance; nan where it is undefined."""
+    """Krippendorff's alpha over items, 1 for perfect agreement, 0 for chance; nan if no item has two raters or all
+    votes are equal. Ordinal: first, tie, second."""
     raters = {name: i for i, name in enumerate(dict.fromkeys(vote.rater for vote in votes))}
     items = {name: j for j, name in enumerate(dict.fromkeys(vote.item for vote in votes))}
     table = np.full((len(raters), len(items)), np.nan)

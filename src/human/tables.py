@@ -1,11 +1,9 @@
 """The tables of a human evaluation: preferences, strengths and raters, and notes of what was left out."""
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from src.human.preferences import strength_intervals, strengths, win_rate
+from src.human.preferences import interval_text, strength_intervals, strengths, win_rate
 from src.human.ratings import Rating, Vote, checked, votes_of, without_repeats
 from src.statistics.table import Table, blanked
 
@@ -45,12 +43,8 @@ def preference_table(votes: Sequence[Vote]) -> Table:
         groups[vote.question, vote.first, vote.second].append(vote)
     rows = []
     for (question, first, second), group in groups.items():
-        rate = win_rate(group)
-        row: dict[str, Any] = {"question": question, "run": first, "against": second}
-        row |= {"wins": rate.wins, "ties": rate.ties, "losses": rate.losses, "win rate": rate.rate}
-        row |= {"95 % (Wilson)": _ends(rate.low, rate.high), "preference": rate.preference}
-        row |= {"95 % (bootstrap)": _ends(rate.boot_low, rate.boot_high), "alpha": rate.alpha}
-        rows.append({**blanked(row), "items": len({vote.item for vote in group}), **_sizes(group)})
+        row = {"question": question, "run": first, "against": second, **blanked(win_rate(group))}
+        rows.append(row | {"items": len({vote.item for vote in group}), **_sizes(group)})
     notes = [
         "win rate: wins among decided votes, Wilson's interval, as if votes were independent",
         "preference: mean vote, a tie is half; cluster bootstrap over people and prompts",
@@ -66,7 +60,7 @@ def strength_table(votes: Sequence[Vote], runs: Sequence[str]) -> Table:
         answers = [vote for vote in votes if vote.question == question]
         means, intervals = strengths(answers, runs), strength_intervals(answers, runs)
         for run in sorted(runs, key=lambda name: -means[name]):
-            ends = _ends(*intervals[run])
+            ends = interval_text(*intervals[run])
             rows.append({"question": question, "run": run, "strength": means[run], "95 % (bootstrap)": ends})
     return Table(rows, ["Bradley-Terry strengths, mean 0, a tie is half a win; bootstrap over people"])
 
@@ -100,7 +94,3 @@ def thin_items(votes: Sequence[Vote], items: Sequence[str], questions: Sequence[
 
 def _sizes(votes: Sequence[Vote]) -> dict[str, int]:
     return {many: len({getattr(vote, one) for vote in votes}) for one, many in COUNTED.items()}
-
-
-def _ends(low: float, high: float) -> str | None:
-    return None if math.isnan(low) else f"{low:.3f} {high:.3f}"

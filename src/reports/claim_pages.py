@@ -83,21 +83,12 @@ def _level(name: str, run: Run, anchors: Mapping[str, Sequence[Mapping[str, Any]
 
 def _bar(finding: Finding) -> dict[str, Any]:
     difference, label = finding.difference, f"{finding.kind}: {finding.better} - {finding.worse}"
-    return {
-        "label": label,
-        "mean": difference.mean,
-        "low": difference.low,
-        "high": difference.high,
-        "bound": -finding.margin,
-    }
+    ends = {name: getattr(difference, name) for name in ("mean", "low", "high")}
+    return {"label": label, **ends, "bound": -finding.margin}
 
 
 def _facts(result: Result) -> list[str]:
-    parts = {"commit": result.commit, "finished": result.finished, "machine": result.machine}
-    parts |= {
-        "wall time": f"{result.seconds} s for all its runs, some of which are other claims' too",
-        "code": result.code[:12],
-    }
-    return [f"{name}: {value}" for name, value in {**parts, "weights": result.weights[:12]}.items()] + [
-        f"setting: {setting}" for setting in result.settings
-    ]
+    parts = {name: getattr(result, name) for name in ("commit", "finished", "machine")}
+    parts["wall time"] = f"{result.seconds} s for all its runs, some of which are other claims' too"
+    parts |= {"code": result.code[:12], "weights": result.weights[:12]}
+    return [*(f"{name}: {value}" for name, value in parts.items()), *(f"setting: {each}" for each in result.settings)]

@@ -7,6 +7,8 @@ from typing import Any
 
 from src.files.whole import read_json
 from src.runs.store import write_json
+from src.reports.formats import ENDS
+from src.runs.store import read_json, write_json
 from src.statistics.finding import Finding
 from src.statistics.interval import Interval
 from src.statistics.table import Table
@@ -91,14 +93,6 @@ def _rows(name: str, result: Result) -> list[dict[str, Any]]:
 
 
 def _row(finding: Finding) -> dict[str, Any]:
-    difference = finding.difference
-    ends = {name: getattr(difference, name) for name in ("low", "high", "boot_low", "boot_high")}
-    return {
-        "test": f"{finding.kind}: {finding.better} - {finding.worse} > {-finding.margin or 0:g}",
-        "difference": difference.mean,
-        **ends,
-        "people": difference.people,
-        "prompts": difference.prompts,
-        "seeds": difference.seeds,
-        "finding": finding.verdict,
-    }
+    test = f"{finding.kind}: {finding.better} - {finding.worse} > {-finding.margin or 0:g}"
+    numbers = {name: getattr(finding.difference, name) for name in (*ENDS, "people", "prompts", "seeds")}
+    return {"test": test, "difference": finding.difference.mean, **numbers, "finding": finding.verdict}

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from src.files.rows import Rows, judge_columns
+from src.reports.formats import ENDS
 from src.runs.sides import Side
 from src.statistics.front import common_front
 from src.statistics.interval import Interval, common_difference, interval
@@ -16,7 +17,6 @@ from src.statistics.table import INTERVALS, Table, blanked, sizes
 from src.statistics.verdict import few_people
 
 FACES = "face_found"
-ENDS = ("low", "high", "boot_low", "boot_high")
 BOTH_INTERVALS = f"{INTERVALS} over people and prompts"
 
 

@@ -11,6 +11,7 @@ from src.statistics.table import FAMILIES, Table
 
 WIDTH = 140  # characters of a line in the terminal
 INTERVALS = {"low": ("high", "95 % (t)"), "boot_low": ("boot_high", "95 % (boot)")}
+ENDS = [end for low, (high, _) in INTERVALS.items() for end in (low, high)]
 SHORT = {"oracle_vae": "orac.VAE", "difference": "diff."}
 
 
@@ -83,13 +84,12 @@ def to_text(table: Table) -> str:
 
 def _merged(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row with each pair of interval ends as one cell, "-0.012 +0.034"; blank if there is no interval."""
-    ends = {high for high, _ in INTERVALS.values()}
     merged = {}
     for name, value in row.items():
         if name in INTERVALS:
             high, heading = INTERVALS[name]
             merged[heading] = None if value is None else f"{_round(value):+.3f} {_round(row[high]):+.3f}"
-        elif name not in ends:
+        elif name not in ENDS:
             merged[name] = f"{_round(value):+.3f}" if name == "difference" and value is not None else value
     return merged
 

@@ -65,16 +65,13 @@ def contact_sheet(pictures: Sequence[Picture], captions: Sequence[str] = (), col
     opened = [_open(picture) for picture in pictures]
     cell = _cell_size(opened)
     texts = [_wrap(caption, cell[0]) for caption in captions] or [""] * len(opened)
-    below = max(_text_size(text)[1] for text in texts) + (2 * GAP if captions else 0)
+    size = (cell[0], cell[1] + max(_text_size(text)[1] for text in texts) + (2 * GAP if captions else 0))
     columns = min(columns, len(opened))
-    lines = -(-len(opened) // columns)
-    width, height = cell[0] + GAP, cell[1] + below + GAP
-    sheet = Image.new("RGB", (width * columns + GAP, height * lines + GAP), PAPER)
-    for index, (picture, text) in enumerate(zip(opened, texts, strict=True)):
-        x, y = GAP + index % columns * width, GAP + index // columns * height
-        sheet.paste(_fit(picture, cell), (x, y))
-        _write(sheet, text, x, y + cell[1] + GAP)
-    return sheet
+    tiles = [Image.new("RGB", size, PAPER) for _ in range(-(-len(opened) // columns) * columns)]
+    for tile, picture, text in zip(tiles, opened, texts, strict=False):  # the last line may have blank ones
+        tile.paste(_fit(picture, cell))
+        _write(tile, text, 0, cell[1] + GAP)
+    return image_grid([tiles[k : k + columns] for k in range(0, len(tiles), columns)])
 
 
 def _check(rows: Sequence[Sequence[object]], row_labels: Sequence[str], column_labels: Sequence[str]) -> None:

@@ -46,9 +46,7 @@ def to_latex(table: Table, *, caption: str, contest: Sequence[str] = (), apart: 
 def _whole_numbers(table: Table) -> dict[str, set[int]]:
     """The values of the columns that hold nothing but whole numbers and blanks."""
     values = {name: {row[name] for row in table.rows} - {None} for name in table.rows[0]}
-    return {
-        name: numbers for name, numbers in values.items() if numbers and all(type(value) is int for value in numbers)
-    }
+    return {name: each for name, each in values.items() if {type(value) for value in each} == {int}}
 
 
 def _best(rows: Sequence[Sequence[Any]], column: int, contest: Sequence[str]) -> float | None:

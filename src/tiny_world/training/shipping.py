@@ -4,9 +4,9 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
+from diffusers import StableDiffusionPipeline
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -32,34 +32,24 @@ from src.tiny_world.training.checkpoints import (
 )
 
 NAMES = "names.safetensors"  # in the cache, beside the checkpoints
-_CLASSES = {
-    "vae": ["diffusers", "AutoencoderKL"],
-    "unet": ["diffusers", "UNet2DConditionModel"],
-    "text_encoder": ["transformers", "CLIPTextModel"],
-    "tokenizer": ["transformers", "CLIPTokenizer"],
-    "scheduler": ["diffusers", "DDIMScheduler"],
-    "image_encoder": ["transformers", "CLIPVisionModel"],
-}
 
 
 def export_base(cache: Path, folder: Path) -> None:
     """Write the averaged weights of the stages vae, base and vision to `folder`, as diffusers and transformers do."""
     tokenizer = kept_tokenizer(cache)
     net = load_base(tokenizer, cache)
-    parts = {
-        "vae": load_vae(cache),
-        "unet": net["unet"],
-        "text_encoder": net["text_encoder"],
-        "image_encoder": load_image_encoder(cache),
-    }
-    for name, part in parts.items():
-        part.half().save_pretrained(folder / name)
+    StableDiffusionPipeline(
+        vae=load_vae(cache).half(),
+        text_encoder=net["text_encoder"].half(),
+        tokenizer=tokenizer,
+        unet=net["unet"].half(),
+        scheduler=generator.new_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        image_encoder=load_image_encoder(cache).half(),
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
     save_names(cache / NAMES, net["names"], folder)
-    tokenizer.save_pretrained(folder / "tokenizer")
-    generator.new_scheduler().save_pretrained(folder / "scheduler")
-    index: dict[str, Any] = {"_class_name": "StableDiffusionPipeline", **_CLASSES}
-    index |= {"safety_checker": [None, None], "feature_extractor": [None, None], "requires_safety_checker": False}
-    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
     (folder / "vocabulary.txt").write_text("\n".join(WORDS) + "\n")
 
 
