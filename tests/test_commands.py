@@ -362,6 +362,4 @@ def test_methods_crossed_with_samplers_say_what_each_pair_costs(run, tmp_path):
     cost = {(row["method"], row["sampler"]): row for row in rows}
     assert [cost["ProFusion", name]["unet_evaluations"] for name in ("base", "mixed", "fusion")] == ["4", "6", "10"]
     assert float(cost["prompt only", "base"]["learning s"]) == 0 < float(cost["ProFusion", "base"]["learning s"])
-    assert (
-        len({row["learning s"] for row in rows if row["method"] == "ProFusion"}) == 1
-    )
+    assert len({row["learning s"] for row in rows if row["method"] == "ProFusion"}) == 1

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from src.files.whole import read_json
-from src.runs.store import write_json
 from src.reports.formats import ENDS
-from src.runs.store import read_json, write_json
+from src.runs.store import write_json
 from src.statistics.finding import Finding
 from src.statistics.interval import Interval
 from src.statistics.table import Table
