@@ -27,7 +27,12 @@ def win_rate(votes: Sequence[Vote]) -> dict[str, Any]:
     ends = stats.binomtest(wins, decided).proportion_ci(method="wilson") if decided else (math.nan, math.nan)
     values = [vote.value for vote in votes]
     drawn = cluster_bootstrap(values, [vote.person for vote in votes], [vote.prompt for vote in votes])
-    row = {"wins": wins, "ties": ties, "losses": losses, "win rate": wins / decided if decided else math.nan}
+    row: dict[str, Any] = {
+        "wins": wins,
+        "ties": ties,
+        "losses": losses,
+        "win rate": wins / decided if decided else math.nan,
+    }
     row |= {"95 % (Wilson)": interval_text(*ends), "preference": float(np.mean(values))}
     return row | {"95 % (bootstrap)": interval_text(*drawn), "alpha": agreement(votes)}
 
