@@ -20,6 +20,7 @@ from src.learning.tuned import Tuned, untuned
 from src.methods.drawing import Person
 from src.methods.profusion import person_of
 from src.models.base import compile_blocks
+from src.reports.formats import to_text
 from src.runs import provenance
 
 PARTS = ("same", "pretrain", "finetune", "sample")
@@ -38,7 +39,7 @@ def run(cfg: DictConfig) -> None:
         part = bench.run(name, min(cfg.seconds[name], end - time.perf_counter()))
         results.keep(name, part)
         print(report.text_of(name, part), flush=True)
-    print(report.text_of_goals(results.parts), flush=True)
+    print("\nGoals\n" + to_text(report.goals(results.parts)), flush=True)
 
 
 def chosen_parts(cfg: DictConfig) -> list[str]:
@@ -115,7 +116,7 @@ class Bench:
 
     @cached_property
     def bare(self) -> scale.Bare:
-        return scale.Bare(self.base, self.device)
+        return scale.bare_unet(self.base, self.device)
 
     def _new_promptnet(self) -> Any:
         encoders = self.base.image_encoder.config, self.base.text_encoder.config
@@ -209,7 +210,7 @@ class Bench:
 
     def _sampled(self, person: Person) -> Rows:
         samplers = {name: build(node, steps=count(self.cfg, "steps")) for name, node in self.cfg.samplers.items()}
-        bare = scale.Bare(person.base, self.device)
+        bare = scale.bare_unet(person.base, self.device)
         for batch in self.cfg.batches:
             for name, sampler in samplers.items():
                 yield scale.sampling(person, name, sampler, batch, bare)

@@ -1,6 +1,5 @@
 """What judging costs beside the judges' bare forward passes: `python -m src.bench judge images=500`."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +10,7 @@ import torch
 from omegaconf import DictConfig
 from PIL import Image
 
+from src.benchmarks.clock import seconds_of
 from src.harness.build import count
 from src.harness.device import begun
 from src.harness.judges import Panel
@@ -25,7 +25,8 @@ PEOPLE, PROMPTS = 10, 5
 
 
 def run(cfg: DictConfig) -> None:
-    panel, clock, images, size = Panel(cfg, begun(cfg)), Clock(), count(cfg, "images"), count(cfg, "size")
+    device, images, size = begun(cfg), count(cfg, "images"), count(cfg, "size")
+    panel, clock = Panel(cfg, device), Clock(device)
     panel.check(cfg.missing)
     if cfg.preflight_only:
         return print(panel.text(), flush=True)
@@ -36,9 +37,9 @@ def run(cfg: DictConfig) -> None:
             clock.watch(judge, album.decode(album.paths[:2]))
         album.decode = clock.timed(album.decode, "decoding")  # type: ignore[method-assign]
         kept = panel.kept(Path(folder))
-        first = clock.whole(lambda: judged(scene, panel, album, kept, cfg.batch))
+        first = seconds_of(lambda: judged(scene, panel, album, kept, cfg.batch), device)
         forward, decoding = clock.seconds.pop("forward"), clock.seconds.pop("decoding")
-        again = clock.whole(lambda: judged(scene, panel, album, kept, cfg.batch))
+        again = seconds_of(lambda: judged(scene, panel, album, kept, cfg.batch), device)
     names = ", ".join(judge.name for judge in each(panel.here))
     print(f"judges {names} on {images} images of {size} pixels")
     print(f"forward passes {forward:.2f} s, all but decoding {first - decoding:.2f} s, decoding {decoding:.2f} s")
@@ -49,8 +50,8 @@ def run(cfg: DictConfig) -> None:
 class Clock:
     """Seconds spent in watched functions, by name."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.seconds = device, dict[str, float]()
 
     def watch(self, judge: Judge, warm: list[Any]) -> None:
         """Time a judge's forward passes: of its nets, of its detector if it has one, and over prompts.
@@ -67,20 +68,12 @@ class Clock:
         """The same function; its time is added up under `name`."""
 
         def run(*inputs: Any) -> Any:
-            took = self.whole(lambda: found.append(act(*inputs)))
+            took = seconds_of(lambda: found.append(act(*inputs)), self.device)
             self.seconds[name] = self.seconds.get(name, 0.0) + took
             return found.pop()
 
         found: list[Any] = []
         return run
-
-    def whole(self, act: Callable[[], Any]) -> float:
-        """Seconds that it takes, the GPU's included."""
-        start = time.perf_counter()
-        act()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        return time.perf_counter() - start
 
 
 def pictures(folder: Path, count: int, size: int) -> Scene:

@@ -101,11 +101,6 @@ def text_of(name: str, part: Found) -> str:
     return "\n".join([head + (to_text(Table(table.rows)) if part["rows"] else ""), *notes])
 
 
-def text_of_goals(parts: Mapping[str, Found]) -> str:
-    """What was wanted and found, for the terminal."""
-    return "\nGoals\n" + to_text(goals(parts))
-
-
 def _failed(part: Mapping[str, Any]) -> str:
     return f" Not all of it: {part['failure']}." if part["failure"] else ""
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from src.learning.finetune import Finetune
-from src.learning.tuned import Tuned
+from src.learning.tuned import Tuned, trained_of
 from src.methods.drawing import Sampler
 from src.methods.profusion import person_of
 from src.models.base import TextToImage
-from src.models.personal import PersonalNoise, attention_projections
+from src.models.personal import PersonalNoise
 from src.models.promptnet import PromptNet
 from src.sampling import fusion_sample, seeded_randn_like
 
@@ -70,16 +70,8 @@ def apart(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
 def learned(world: World, finetune: Finetune) -> tuple[Tuned, Tensor]:
     """The first photo's person, learned; and by how much that changed each trained weight [N], float32 on the CPU."""
     tuned = finetune(world.base, world.promptnet, world.photos[:1])
-    pairs = [(tuned.base.unet, world.base.unet), (tuned.promptnet, world.promptnet)]
-    weights = [[_trained(net) for net in pair] for pair in pairs]
-    change = [(a.float() - b.float()).flatten().cpu() for own in weights for a, b in zip(*own, strict=True)]
-    return tuned, torch.cat(change)
-
-
-def _trained(net: Any) -> list[Tensor]:
-    """What fine-tuning trains of a PromptNet or a U-Net."""
-    net = net if isinstance(net, PromptNet) else attention_projections(net)
-    return [parameter.detach() for parameter in net.parameters()]
+    pairs = zip(tuned.trained.parameters(), trained_of(world.base, world.promptnet).parameters(), strict=True)
+    return tuned, torch.cat([(a.detach().float() - b.detach().float()).flatten().cpu() for a, b in pairs])
 
 
 def images(world: World, tuned: Tuned, seeds: Sequence[int]) -> list[Tensor]:

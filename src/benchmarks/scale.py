@@ -1,7 +1,8 @@
 """The paper's scale: what pre-training, learning a person and sampling cost on a device, with weights of any kind."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import cache
 from statistics import median
 from typing import Any
 
@@ -9,9 +10,9 @@ import torch
 from torch import Tensor
 
 from src.benchmarks.clock import cleared, flops_of, peak_gib, seconds_of
+from src.benchmarks.step import bare_seconds, bare_step, training_seconds
 from src.learning.finetune import Finetune
 from src.learning.pretrain import PretrainPromptNet, draws_for, encode_photos
-from src.learning.speed import bare_seconds, bare_step, training_seconds
 from src.learning.tuned import Tuned
 from src.methods.drawing import Person, Sampler
 from src.models.base import TextToImage
@@ -19,33 +20,27 @@ from src.models.promptnet import PromptNet
 from src.models.recording import Recording
 
 Row = dict[str, Any]
+Bare = Callable[[int], float]  # what `bare_unet` gives
 REPEATS = 5  # of a bare U-Net evaluation
 
 
-@dataclass
-class Bare:
-    """Seconds of one evaluation of the U-Net alone, without gradients, by the size of its batch."""
+def bare_unet(base: TextToImage, device: torch.device) -> Bare:
+    """Batch -> seconds of one evaluation of the U-Net alone, without gradients; each batch is measured once."""
 
-    base: TextToImage
-    device: torch.device
-    known: dict[int, float] = field(default_factory=dict)
-
+    @cache
     @torch.no_grad()
-    def __call__(self, batch: int) -> float:
-        if batch not in self.known:
-            self.known[batch] = self._measured(batch)
-        return self.known[batch]
-
-    def _measured(self, batch: int) -> float:
-        x = torch.randn(batch, *self.base.latent_shape, device=self.device)
-        t, text = torch.full((), 500, device=self.device), self.base.text(["a person"]).expand(batch, -1, -1)
+    def seconds(batch: int) -> float:
+        x = torch.randn(batch, *base.latent_shape, device=device)
+        t, text = torch.full((), 500, device=device), base.text(["a person"]).expand(batch, -1, -1)
 
         def evaluate(x: Tensor) -> Tensor:
-            return self.base.predict_noise(x, t, text)
+            return base.predict_noise(x, t, text)
 
-        act = Recording(evaluate, [x]) if self.base.recorded else evaluate
-        seconds_of(lambda: act(x), self.device, 2)
-        return seconds_of(lambda: act(x), self.device, REPEATS)
+        act = Recording(evaluate, [x]) if base.recorded else evaluate
+        seconds_of(lambda: act(x), device, 2)
+        return seconds_of(lambda: act(x), device, REPEATS)
+
+    return seconds
 
 
 def random_photos(base: TextToImage, count: int, device: torch.device) -> Tensor:
@@ -57,10 +52,13 @@ def random_photos(base: TextToImage, count: int, device: torch.device) -> Tensor
 def training_items(base: TextToImage, batch: int, cached: bool, device: torch.device) -> list[dict[str, Tensor]]:
     """Photos on the CPU, or what a latent cache holds of them."""
     photos = random_photos(base, batch, device)
-    if not cached:
-        return [{"image": photo} for photo in photos.cpu()]
+    return encoded_items(base, photos) if cached else [{"image": photo} for photo in photos.cpu()]
+
+
+def encoded_items(base: TextToImage, photos: Tensor) -> list[dict[str, Tensor]]:
+    """What a latent cache would hold of photos [B, 3, H, W], on the CPU."""
     encoded = {name: value.cpu() for name, value in encode_photos(base, photos).items()}
-    return [{name: value[k] for name, value in encoded.items()} for k in range(batch)]
+    return [{name: value[k] for name, value in encoded.items()} for k in range(len(photos))]
 
 
 def training_flops(module: PretrainPromptNet, cached: bool, device: torch.device) -> int:
@@ -159,7 +157,7 @@ def learning(
 
 def sampling(person: Person, name: str, sampler: Sampler, batch: int, bare: Bare) -> Row:
     """Seconds an image of `batch` seeds drawn at once, after two steps that are told apart ("warm_up")."""
-    prompt, seeds, device = "a photo of S* at the beach", range(batch), bare.device
+    prompt, seeds, device = "a photo of S* at the beach", range(batch), person.base.device
     person.sampler = replace(sampler, steps=2)
     warm_up = seconds_of(lambda: person(prompt, seeds), device)
     cleared(device)

@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
+from src.benchmarks.scale import encoded_items
+from src.benchmarks.step import measure
 from src.harness.build import build, count
 from src.harness.device import begun, device_of, laid_out, moved
 from src.harness.preflight.needs import check, needs_of, show
-from src.learning.pretrain import encode_photos
-from src.learning.speed import measure
 
 MOST = 1.15  # the ratio that a training with a cache should not pass
 
@@ -28,8 +28,7 @@ def measured(cfg: DictConfig) -> dict[str, Any]:
     base, data = moved(build(cfg.base), device), build(cfg.data)
     items = [data.train[index] for index in range(min(cfg.data.batch, cfg.data.total_batch, len(data.train)))]
     if cfg.cache and "image" in items[0]:
-        encoded = encode_photos(base, torch.stack([item["image"] for item in items]).to(device))
-        items = [{name: value[k].cpu() for name, value in encoded.items()} for k in range(len(items))]
+        items = encoded_items(base, torch.stack([item["image"] for item in items]).to(device))
 
     def module() -> Any:
         promptnet = build(cfg.promptnet)(

@@ -16,6 +16,7 @@ from src.files.whole import check_record, record, record_of, whole_file
 from src.learning.stopping import StopSignal
 
 SUFFIX = ".ckpt"
+AGAIN = "delete it to go on from the one before"
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -84,14 +85,13 @@ class AtomicCheckpoints(CheckpointIO):
     ) -> dict[str, Any]:
         """ValueError for a checkpoint that is damaged or of another experiment. It is read as data, never as code."""
         path = Path(path)
-        check_digest(path)
+        check_record(path, AGAIN)
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
             reason = str(error).strip().split(". ")[0]
             raise ValueError(
-                f"{path} is no checkpoint of ours, which hold numbers and no code ({reason}): delete it to go on from "
-                "the one before"
+                f"{path} is no checkpoint of ours, which hold numbers and no code ({reason}): {AGAIN}"
             ) from error
         if checkpoint.get("experiment") != self.experiment:
             raise ValueError(
@@ -103,11 +103,6 @@ class AtomicCheckpoints(CheckpointIO):
     def remove_checkpoint(self, path: str | Path) -> None:
         for file in (Path(path), record_of(Path(path))):
             file.unlink(missing_ok=True)
-
-
-def check_digest(path: Path) -> None:
-    """Raise ValueError unless the checkpoint has the SHA-256 that lies beside it."""
-    check_record(path, "delete it to go on from the one before")
 
 
 def random_state() -> dict[str, Any]:

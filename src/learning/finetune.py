@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from src.diffusion import denoising_loss
 from src.learning.pretrain import draws_for, encode_photos, personal_noise_prediction
@@ -18,24 +17,16 @@ from src.models.promptnet import PromptNet
 LOSS_SCALE = {torch.float16: 2.0**12}
 
 
-class _Pairs(Dataset[Tensor]):
+def _pair(people: Sequence[int], seed: int, index: int) -> Tensor:
     """Numbers [2] of a reference and a target photo of one person: independent draws, a pure function of (seed, index).
 
     people: which person each photo shows.
     """
-
-    def __init__(self, people: Sequence[int], length: int, seed: int):
-        self.people, self.length, self.seed = list(people), length, seed
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> Tensor:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
-        reference = int(torch.randint(len(self.people), (), generator=generator))
-        own = [photo for photo, person in enumerate(self.people) if person == self.people[reference]]
-        target = own[int(torch.randint(len(own), (), generator=generator))]
-        return torch.tensor([reference, target])
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
+    reference = int(torch.randint(len(people), (), generator=generator))
+    own = [photo for photo, person in enumerate(people) if person == people[reference]]
+    target = own[int(torch.randint(len(own), (), generator=generator))]
+    return torch.tensor([reference, target])
 
 
 class FinetuneOnPhoto(nn.Module):
@@ -97,10 +88,10 @@ class Finetune:
         tuned = untuned(base, promptnet)
         module = FinetuneOnPhoto(tuned, photos, prompt=self.prompt, low_third=self.low_third, seed=self.seed)
         with _trainable(tuned, self.gradient_checkpointing), torch.enable_grad():
-            self._train(module, _Pairs(people, self.steps * self.batch, self.seed))
+            self._train(module, people)
         return tuned.rounded()
 
-    def _train(self, module: FinetuneOnPhoto, pairs: _Pairs) -> None:
+    def _train(self, module: FinetuneOnPhoto, people: Sequence[int]) -> None:
         """A plain loop: there is nothing to log, to validate or to resume in half a minute."""
         trained = list(module.parameters())
         fused = True if trained[0].device.type == "cuda" else None
@@ -109,7 +100,8 @@ class Finetune:
         scale = LOSS_SCALE.get(base.unet.dtype, 1.0)
         finite: list[Tensor] = []  # looked at once, in the end: nobody waits for a step
         for step in range(self.steps):
-            batch = torch.stack([pairs[step * self.batch + slot] for slot in range(self.batch)])
+            slots = range(step * self.batch, (step + 1) * self.batch)
+            batch = torch.stack([_pair(people, self.seed, slot) for slot in slots])
             optimizer.zero_grad(set_to_none=True)
             loss = module.training_step(batch, step)
             finite.append(loss.detach().isfinite())

@@ -59,12 +59,7 @@ def write_manifest(
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder: files, stages, gates, history.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it cannot be read.
-    """
+    """Files, stages, gates, history. FileNotFoundError where there is no manifest, ValueError if it cannot be read."""
     path = folder / MANIFEST
     remedy = f"restore it with `git checkout -- {path}`, or build the weights again with `{BUILD} stage=all`"
     if not path.is_file():

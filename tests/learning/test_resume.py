@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.learning.checkpoints import AtomicCheckpoints, check_digest, checkpoints_in, newest
+from src.files.whole import check_record
+from src.learning.checkpoints import AtomicCheckpoints, checkpoints_in, newest
 from tests.learning.conftest import Stack, learner, pretrain
 
 STEPS = 8  # of 4 of 10 photos: an epoch ends within steps 3, 5 and 8
@@ -159,7 +160,7 @@ def test_a_signal_ends_it_with_a_checkpoint_and_status_143(tiny_base, photos, tm
     assert forked(asked) == 143
     found = checkpoints_in(tmp_path / "asked" / "checkpoints")
     assert [path.name for path in found] == [f"step-{step:08d}.ckpt"]
-    check_digest(found[0])
+    check_record(found[0], "delete it")
 
 
 def test_the_last_few_checkpoints_are_kept_each_with_its_digest(tiny_base, photos, tmp_path):
@@ -167,7 +168,7 @@ def test_the_last_few_checkpoints_are_kept_each_with_its_digest(tiny_base, photo
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == [f"step-0000000{step}.ckpt{suffix}" for step in (5, 6) for suffix in ("", ".sha256")]
     for path in checkpoints_in(tmp_path / "checkpoints"):
-        check_digest(path)
+        check_record(path, "delete it")
 
 
 def test_a_damaged_checkpoint_is_named_and_not_passed_over(tiny_base, photos, tmp_path):

@@ -36,11 +36,7 @@ class Gate:
 
 
 def gate(number: int, name: str, value: float, bound: float, details: dict[str, Any], *, at_least: bool = True) -> Gate:
-    """A gate, judged: the bound itself still holds.
-
-    Raises:
-        ValueError: the value is not finite, so that nothing was measured.
-    """
+    """A gate, judged: the bound itself still holds. ValueError if the value is not finite: nothing was measured."""
     if not math.isfinite(value):
         raise ValueError(f"gate {number} ({name}) measured {value}: a model's output is not finite")
     held = value >= bound if at_least else value <= bound

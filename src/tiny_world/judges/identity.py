@@ -89,11 +89,7 @@ NETS = {"identity_a": ConvRecogniser, "identity_b": MixerRecogniser}
 
 
 def new_recogniser(name: str) -> nn.Module:
-    """A recogniser with random weights.
-
-    Raises:
-        ValueError: there is no such judge.
-    """
+    """A recogniser with random weights. ValueError if there is no such judge."""
     if name not in NETS:
         raise ValueError(f"no identity judge {name!r}: choose one of {', '.join(NETS)}")
     return NETS[name]()

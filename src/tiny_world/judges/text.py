@@ -89,11 +89,7 @@ def tokenize(tokenizer: Tokenizer, texts: list[str]) -> Tensor:
 
 
 def model_config(name: str, vocabulary: int) -> dict[str, Any]:
-    """open_clip's description of a judge.
-
-    Raises:
-        ValueError: there is no such judge.
-    """
+    """open_clip's description of a judge. ValueError if there is no such judge."""
     if name not in VISION:
         raise ValueError(f"no text judge {name!r}: choose one of {', '.join(VISION)}")
     text = {"context_length": CONTEXT, "vocab_size": vocabulary, "width": 96, "heads": 3, "layers": 2}

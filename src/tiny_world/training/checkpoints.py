@@ -48,9 +48,7 @@ def resume(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.opti
 def averaged(net: nn.Module, path: Path, only: str = "") -> nn.Module:
     """`net` with the averaged weights of a checkpoint, finished or not; `only` keeps the names that begin so.
 
-    Raises:
-        FileNotFoundError: the stage that writes the checkpoint has not run.
-    """
+    FileNotFoundError if the stage that writes the checkpoint has not run."""
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: run `python -m src.build_tiny_world stage={path.stem}` first")
     saved = _saved(path)["average"]

@@ -5,10 +5,11 @@ import time
 import pytest
 import torch
 
+from src.benchmarks.step import bare_step, measure
 from src.learning.pretrain import encode_photos, slot_draws
-from src.learning.speed import bare_step, measure
-from tests.learning.conftest import learner
+from tests.learning.conftest import learner, photos
 
+__all__ = ["photos"]  # a fixture
 PARTS = ["PromptNet forward", "text encoder forward", "U-Net forward"]
 PARTS += ["U-Net backward", "text encoder backward", "PromptNet backward"]
 

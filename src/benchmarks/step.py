@@ -3,8 +3,9 @@
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,30 +14,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from src.benchmarks.clock import peak_gib, waited
 from src.data.datamodule import Photos
 from src.diffusion import add_noise, denoising_loss
 from src.learning.pretrain import Draws, PretrainPromptNet, draws_for
 from src.learning.trainer import Trainer
 
 Batch = Mapping[str, Tensor]  # image, or mean, std and vision
-
-
-class _Clock:
-    """Seconds by part; on a GPU what was queued is waited for."""
-
-    def __init__(self, device: torch.device):
-        self.device, self.seconds = device, dict[str, float]()
-        self._last = self._now()
-
-    def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
-
-    def lap(self, part: str) -> None:
-        now = self._now()
-        self.seconds[part] = self.seconds.get(part, 0.0) + now - self._last
-        self._last = now
 
 
 def bare_step(module: PretrainPromptNet, batch: Batch, draws: Draws) -> dict[str, float]:
@@ -46,28 +30,32 @@ def bare_step(module: PretrainPromptNet, batch: Batch, draws: Draws) -> dict[str
     """
     base, promptnet = module.base, module.promptnet
     promptnet.zero_grad(set_to_none=True)
-    clock = _Clock(module.device)
+    times = {"": waited(module.device)}
+
+    def lap(part: str) -> None:
+        times[part] = waited(module.device)
+
     if "image" in batch:
         with torch.no_grad():
             mean, std = base.posterior(batch["image"])
-            clock.lap("VAE")
+            lap("VAE")
             vision = base.see(batch["image"])
-            clock.lap("vision encoder")
+            lap("vision encoder")
     else:
         mean, std, vision = batch["mean"], batch["std"], batch["vision"]
     x_ref, x_0 = (mean + std * draws[name] for name in ("z_reference", "z_target"))
     x_t = add_noise(x_0, draws["eps"], draws["t"], base.noise_levels)
     pseudo = promptnet(x_t, draws["t"], x_ref, vision)
-    clock.lap("PromptNet forward")
+    lap("PromptNet forward")
     text = base.text([module.prompt] * len(x_t), pseudo, pad=False)
-    clock.lap("text encoder forward")
+    lap("text encoder forward")
     predicted = base.predict_noise(x_t, draws["t"], text)
-    clock.lap("U-Net forward")
-    text.register_hook(lambda gradient: clock.lap("U-Net backward"))
-    pseudo.register_hook(lambda gradient: clock.lap("text encoder backward"))
+    lap("U-Net forward")
+    text.register_hook(lambda gradient: lap("U-Net backward"))
+    pseudo.register_hook(lambda gradient: lap("text encoder backward"))
     denoising_loss(predicted, draws["eps"]).backward()
-    clock.lap("PromptNet backward")
-    return clock.seconds
+    lap("PromptNet backward")
+    return {part: end - start for (_, start), (part, end) in pairwise(times.items())}
 
 
 class _Enough(Exception):
@@ -106,34 +94,18 @@ def training_seconds(module: PretrainPromptNet, items: Sequence[Any], steps: int
     never = steps + 4
     with tempfile.TemporaryDirectory() as folder, suppress(_Enough):
         trainer = Trainer(steps=never, checkpoint_every=never, validate_every=never, **settings)
-        trainer(
-            module,
-            data,
-            folder=Path(folder),
-            experiment="bench",
-            log=lambda row: None,
-            show=lambda step: None,
-        )
+        quiet: dict[str, Any] = dict.fromkeys(("log", "show"), lambda told: None)
+        trainer(module, data, folder=Path(folder), experiment="bench", **quiet)
     return [later - earlier for earlier, later in zip(watched.starts[2:], watched.starts[3:], strict=False)]
-
-
-@contextmanager
-def _as_trained(module: PretrainPromptNet, precision: str) -> Iterator[None]:
-    device = module.base.device
-    module.to(device).train()
-    cast: AbstractContextManager[Any] = (
-        torch.autocast(device.type, torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
-    )
-    with cast:
-        yield
 
 
 def bare_seconds(module: PretrainPromptNet, items: Sequence[Any], steps: int, precision: str) -> list[dict[str, float]]:
     """`bare_step` on the batch of these items, after one that is not counted."""
     device = module.base.device
     batch = {name: torch.stack([item[name] for item in items]).to(device) for name in items[0]}
-    with _as_trained(module, precision):
-        found = []
+    module.to(device).train()
+    found = []
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
         for step in range(steps + 1):
             draws = draws_for(module.base, 0, step, range(len(items)), low_third=1 / 3, device=device)
             found.append(bare_step(module, batch, draws))
@@ -160,12 +132,5 @@ def measure(
         "bare_seconds": whole,
         "ratio": median(seconds) / whole,
         "shares": shares,
-        "peak_gib": peak_memory() / 2**30,
+        "peak_gib": peak_gib(module.base.device) or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
-
-
-def peak_memory() -> int:
-    """The most bytes that this process has held: of the GPU if there is one, else of the machine."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
