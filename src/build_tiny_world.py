@@ -12,7 +12,7 @@ from src.harness.build import build, count
 from src.harness.command import command
 from src.harness.compose import PACKAGE, compose
 from src.harness.device import begun, handed_on, memory_for, moved
-from src.harness.pretraining import encode, trained_promptnet
+from src.harness.pretraining import encode, trained
 from src.methods.profusion import person_of
 from src.reports.grids import image_grid
 from src.runs.provenance import now
@@ -158,7 +158,7 @@ def train_promptnet(cache: Path, cfg: DictConfig, device: torch.device) -> dict[
     handed = handed_on(cfg, ("device", "tf32"))
     overrides = [*handed, *(f"{name}={value}" for name, value in changes.items())]
     experiment = compose("train", ["+experiment=tiny_pretrain", *overrides])
-    run = trained_promptnet(experiment)
+    run = trained(experiment)
     export.export_promptnet(run.path("promptnet"), WEIGHTS / "promptnet")
     summary = run.summary()
     about = {"experiment": "python -m src.train +experiment=tiny_pretrain", "last": summary["validation"]}

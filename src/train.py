@@ -1,11 +1,11 @@
-"""Pre-train PromptNet on photos alone: `python -m src.train +experiment=tiny_pretrain`."""
+"""Pre-train PromptNet, or E4T, on photos alone: `python -m src.train +experiment=tiny_pretrain`."""
 
 from omegaconf import DictConfig
 
 from src.harness import needs as preflight
 from src.harness.command import command
 from src.harness.device import begun, set_tf32
-from src.harness.pretraining import trained_promptnet
+from src.harness.pretraining import name_of, trained
 from src.learning.trainer import is_follower
 
 
@@ -18,9 +18,10 @@ def main(cfg: DictConfig) -> None:
     if cfg.preflight_only:
         preflight.show(cfg)
         return
-    run = trained_promptnet(cfg)
+    run = trained(cfg)
     if not is_follower():
-        print(f"validation: {run.summary()['validation']}\nPromptNet: {run.made('promptnet')}", flush=True)
+        name = name_of(cfg)
+        print(f"validation: {run.summary()['validation']}\n{name}: {run.made(name.lower())}", flush=True)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def test_the_papers_pretraining_runs_and_its_preflight_says_what_it_needs(typed,
         assert re.search(line, printed), line
     folder = re.search(r"PromptNet: (\S+)", printed)[1]
     averaged = last_checkpoint(tmp_path / "runs")["state_dict"]
-    saved = {f"promptnet.{name}": value for name, value in PromptNet.load(folder).state_dict().items()}
+    saved = {f"net.{name}": value for name, value in PromptNet.load(folder).state_dict().items()}
     assert_same(saved, {name: averaged[name] for name in saved})
 
 

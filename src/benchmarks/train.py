@@ -32,12 +32,12 @@ def measured(cfg: DictConfig) -> dict[str, Any]:
         items = [{name: value[k].cpu() for name, value in encoded.items()} for k in range(len(items))]
 
     def module() -> Any:
-        promptnet = build(cfg.promptnet)(
+        promptnet = build(cfg.learning.net)(
             base.unet,
             vision_width=base.image_encoder.config.hidden_size,
             text_width=base.text_encoder.config.hidden_size,
         )
-        return build(cfg.learning)(base=base, promptnet=laid_out(promptnet, device))
+        return build(cfg.learning)(base=base, net=laid_out(promptnet, device))
 
     return measure(
         module,

@@ -15,7 +15,6 @@ from src.harness.build import build, plain
 from src.harness.device import GIB, device_of, memory
 from src.learning.trainer import is_follower
 from src.models.base import dtype_of
-from src.models.promptnet import PromptNet
 from src.models.sources import lacking, shell
 
 # activations of one photo in units of its first feature map in float32: without gradient checkpointing guessed, with
@@ -184,7 +183,7 @@ def _sizes(cfg: DictConfig) -> list[Need]:
     parts = shell(plain(cfg.base))
     if parts is None:
         return [Need("memory and disk", "unknown until the base is here")]
-    trained = _promptnet_size(cfg, parts)
+    trained = _trained_size(cfg, parts)
     frozen = sum(_count(part) for part in parts.values()) * dtype_of(cfg.base.dtype).itemsize
     average = cfg.trainer.ema is not None
     fixed = frozen + 4 * trained * (4 + average)  # weights, gradients and AdamW's two moments
@@ -195,10 +194,10 @@ def _sizes(cfg: DictConfig) -> list[Need]:
     return [_memory(cfg, fixed, total), _disk(cfg, kept)]
 
 
-def _promptnet_size(cfg: DictConfig, parts: dict[str, nn.Module]) -> int:
+def _trained_size(cfg: DictConfig, parts: dict[str, nn.Module]) -> int:
     vision, text = (_config(parts[name]).hidden_size for name in ("image_encoder", "text_encoder"))
     with torch.device("meta"):
-        net: PromptNet = build(cfg.promptnet)(parts["unet"], vision_width=vision, text_width=text)
+        net: nn.Module = build(cfg.learning.net)(parts["unet"], vision_width=vision, text_width=text)
     return _count(net)
 
 

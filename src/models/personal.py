@@ -52,19 +52,23 @@ class PersonalNoise:
         photos: Tensor | None = None,
         *,
         words: Sequence[Word] = (),
+        as_tokens: bool = False,
+        word_evaluations: int = 0,
         generic: str = "a person",
     ):
         """What a condition's `photo` counts: photos [P, 3, H, W] in [-1, 1] that `promptnet` makes words of, or `words`
-        made otherwise. generic: the noun that names S* in the interpolation of gamma."""
+        made otherwise. as_tokens: these are token embeddings (src.models.prompts.encode). word_evaluations: of the
+        U-Net, that each word costs at (x_t, t). generic: the noun that names S* in the interpolation of gamma."""
         self.base, self.promptnet, self.generic = base, promptnet, generic
         self.words = list(words) if promptnet is None or photos is None else promptnet_words(base, promptnet, photos)
+        self.as_tokens, self.word_evaluations = as_tokens, word_evaluations
         self.plain: dict[str, Tensor] = {}
         self.unet_evaluations = 0
         self._recorded: dict[Any, Recording] = {}
 
     def __call__(self, x: Tensor, t: Tensor, conditions: Sequence[Conditions]) -> Sequence[Tensor]:
         """conditions: each of one kind for all rows of x, or one for each row, alike in all but their prompts."""
-        self.unet_evaluations += len(conditions)
+        self.unet_evaluations += len(conditions) + self.word_evaluations * len(_numbers(conditions))
         if not self.base.recorded:
             return self._predict(x, t, conditions).chunk(len(conditions))
         asked = (tuple(conditions), x.shape)
@@ -77,8 +81,7 @@ class PersonalNoise:
     def _predict(self, x: Tensor, t: Tensor, conditions: Sequence[Conditions]) -> Tensor:
         """eps of all conditions [N * B, C, h, w]."""
         rows = [[c] * len(x) if isinstance(c, Condition) else list(c) for c in conditions]
-        numbers = sorted({own[0].photo for own in rows if own[0].photo is not None})
-        pseudo = {number: self._pseudo(x, t, self.words[number]) for number in numbers}
+        pseudo = {number: self._pseudo(x, t, self.words[number]) for number in _numbers(conditions)}
         texts = [self._text(own, pseudo) for own in rows]
         return self.base.predict_noise(x.repeat(len(conditions), 1, 1, 1), t, torch.cat(texts))
 
@@ -93,8 +96,8 @@ class PersonalNoise:
             return self._plain(prompts)
         own = pseudo[condition.photo]
         if condition.blend == "position":
-            return self.base.text(prompts, own, gamma=condition.gamma)
-        joint = self.base.text(prompts, own)
+            return self.base.text(prompts, own, gamma=condition.gamma, as_tokens=self.as_tokens)
+        joint = self.base.text(prompts, own, as_tokens=self.as_tokens)
         generic = self._plain([generic_prompt(prompt, self.generic) for prompt in prompts])
         return torch.lerp(generic, joint, condition.gamma)
 
@@ -106,3 +109,9 @@ class PersonalNoise:
         if len(set(prompts)) == 1:
             return self.plain[prompts[0]].expand(len(prompts), -1, -1)
         return torch.cat([self.plain[prompt] for prompt in prompts])
+
+
+def _numbers(conditions: Sequence[Conditions]) -> list[int]:
+    """The words that conditions name; those of one batch differ by their prompts alone."""
+    first = [each if isinstance(each, Condition) else each[0] for each in conditions]
+    return sorted({each.photo for each in first if each.photo is not None})

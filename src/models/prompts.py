@@ -22,6 +22,7 @@ def encode(
     pseudo: Tensor | None = None,
     gamma: float | Tensor = 1.0,
     pad: bool = True,
+    as_tokens: bool = False,
 ) -> Tensor:
     """The text state [B, L, D] of B prompts, with pseudo-tokens in the place of S*.
 
@@ -35,6 +36,7 @@ def encode(
     pad: True fills up to the tokenizer's model_max_length. The words after S* keep their own positions then,
         and K - 1 pads are lost. False gives [BOS, ..., EOS], one length for all, in which S* takes K
         positions, as in the authors' training.
+    as_tokens: True: the pseudo-tokens are token embeddings as a tokenizer's own, to which their positions are added.
     Raises ValueError for a prompt that is too long, holds S* twice, or holds S* where pseudo is None.
     """
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
@@ -51,7 +53,7 @@ def encode(
     ids, source, first = _placed(tuple(prompts), tokenizer, _max_length(text_encoder, tokenizer), tokens, pad, device)
     if pseudo is None:
         return _text_state(text_encoder, ids)
-    with _inserted(text_model, pseudo, source):
+    with _inserted(text_model, pseudo, source, as_tokens):
         state = _text_state(text_encoder, ids)
     return _influenced(state, first, gamma)
 
@@ -126,14 +128,16 @@ def _split(prompt: str, tokenizer: CLIPTokenizer) -> tuple[list[int], list[int] 
 
 
 @contextmanager
-def _inserted(text_model: CLIPTextModel, pseudo: Tensor, source: Tensor):
-    """While open, the embeddings' output holds pseudo [B, K, D] where `source` says so."""
+def _inserted(text_model: CLIPTextModel, pseudo: Tensor, source: Tensor, as_tokens: bool):
+    """While open, the embeddings' output, or that of the token embeddings, holds pseudo [B, K, D] where `source` says
+    so."""
 
     def insert(module: nn.Module, args: Any, embedded: Tensor) -> Tensor:  # [B, L, D] -> [B, L, D]
         both = torch.cat([embedded, pseudo.to(embedded)], dim=1)
         return both.gather(1, source[..., None].expand(-1, -1, both.shape[-1]))
 
-    handle = text_model.embeddings.register_forward_hook(insert)
+    embeddings: Any = text_model.embeddings
+    handle = (embeddings.token_embedding if as_tokens else embeddings).register_forward_hook(insert)
     try:
         yield
     finally:
@@ -217,3 +221,16 @@ def _check_words(prompt: str, known_words: Collection[str]) -> None:
     nearest = [(word, difflib.get_close_matches(word, sorted(known_words), n=3, cutoff=0.5)) for word in unknown]
     hints = ", ".join(f'"{word}" (nearest: {", ".join(near) or "none"})' for word, near in nearest)
     raise ValueError(f'prompt "{prompt}" has words that this base was not trained on: {hints}; use known words')
+
+
+def one_token(word: str, tokenizer: CLIPTokenizer, known_words: Collection[str] | None, setting: str) -> int:
+    """The number of a word that is a single token. ValueError, naming the setting, for any other, or an unknown one."""
+    ids = tokenizer(word, add_special_tokens=False).input_ids
+    if known_words is not None and word.lower() not in known_words:
+        near = ", ".join(difflib.get_close_matches(word.lower(), sorted(known_words), n=3, cutoff=0.5)) or "none"
+        raise ValueError(f"{setting} ({word}) is a word that this base was not trained on (nearest: {near})")
+    if len(ids) != 1:
+        raise ValueError(
+            f"{setting} ({word}) is {len(ids)} tokens of this base's tokenizer: name a word that is one, such as person"
+        )
+    return ids[0]
