@@ -37,11 +37,11 @@ class EncoderTuning:
         return self.finetune is not None
 
     def check(self, base: TextToImage, prompts: Sequence[str], photos: int) -> None:
-        """Weights of this base, a class word that is one token, and prompts with S*."""
-        noun_number(base, self.e4t)
-        self.e4t.check(base)
+        """Prompts with S*, a class word that is one token, and weights of this base."""
         for prompt in prompts:
             check_prompt(prompt, base.tokenizer, base.known_words)
+        noun_number(base, self.e4t)
+        self.e4t.check(base)
         if self.finetune is not None:
             self.finetune.check(base)
 

@@ -26,7 +26,7 @@ from src.models.prompts import one_token
 # An outer product of two vectors, passed through a linear layer along rows and one along columns as in [code], is
 # (Ax)(By)^T + b (B1)^T + 1 c^T: of rank 3 at the most. Here its vectors themselves are learned.
 RANK = 3
-NEEDED = {"noun": str, "scale": float, "width": int, "features": int, "vision_width": int, "text_width": int}
+WIDTHS = ("width", "features", "vision_width", "text_width")
 
 
 class WeightOffset(nn.Module):
@@ -76,7 +76,7 @@ class E4T(nn.Module):
         if unet.mid_block is None:
             raise ValueError("the U-Net must have a middle block to give features to an E4T")
         shapes = [[linear.out_features, linear.in_features] for linear in attention_projections(unet)]
-        config = {"noun": noun, "scale": scale, "width": width, "features": _feature_width(unet), "base": ""}
+        config = {"noun": noun, "scale": float(scale), "width": width, "features": _feature_width(unet), "base": ""}
         return cls(config | {"vision_width": vision_width, "text_width": text_width, "projections": shapes})
 
     @classmethod
@@ -92,9 +92,8 @@ class E4T(nn.Module):
                 "folder as method.e4t.folder=FOLDER"
             )
         config = read_object(folder / CONFIG, "restore it")
-        wrong = [name for name, kind in NEEDED.items() if not isinstance(config.get(name), kind)]
-        if wrong or not isinstance(config.get("projections"), list) or not isinstance(config.get("base"), str):
-            raise ValueError(f"{folder} does not hold an E4T: {CONFIG} lacks {', '.join(wrong) or 'projections, base'}")
+        if wrong := _lacking(config):
+            raise ValueError(f"{folder} does not hold an E4T: its {CONFIG} lacks {', '.join(wrong)}")
         try:
             weights = load_file(folder / WEIGHTS)
         except SafetensorError as error:
@@ -128,6 +127,17 @@ class E4T(nn.Module):
         return self.offset(both)[:, None]
 
 
+def _lacking(config: Mapping[str, Any]) -> list[str]:
+    """What of a configuration is not there, or is nothing that it can be."""
+    sizes = {name: [config.get(name)] for name in WIDTHS}
+    shapes = config.get("projections")
+    pairs = isinstance(shapes, list) and all(isinstance(each, list) and len(each) == 2 for each in shapes)
+    sizes["projections"] = [size for each in shapes for size in each] if pairs else [None]
+    wrong = [name for name, own in sizes.items() if not all(type(each) is int and each > 0 for each in own)]
+    kinds = {"noun": str, "scale": float, "base": str}
+    return wrong + [name for name, kind in kinds.items() if not isinstance(config.get(name), kind)]
+
+
 def _embedder(inputs: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.LayerNorm(inputs), nn.Linear(inputs, width), nn.LeakyReLU(), nn.Linear(width, width))
 
@@ -159,7 +169,8 @@ def unet_features(base: TextToImage, x_t: Tensor, t: int | Tensor) -> Tensor:
             found = block(x, state, **seen)
             x, own = found if isinstance(found, tuple) else (found, (found,))
             maps += own
-    return torch.cat([each.float().mean((2, 3)) for each in maps], dim=1)
+    means = torch.cat([each.mean((2, 3)) for each in maps], dim=1)
+    return means.to(torch.promote_types(means.dtype, torch.float32))
 
 
 def noun_number(base: TextToImage, e4t: E4T) -> int:
