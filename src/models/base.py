@@ -144,10 +144,11 @@ class TextToImage(nn.Module):
         pseudo: Tensor | None = None,
         gamma: float | Tensor = 1.0,
         pad: bool = True,
+        as_tokens: bool = False,
     ) -> Tensor:
         """The text state [B, L, D]; see src.models.prompts.encode."""
         with _native(self.text_encoder):
-            state = prompts_module.encode(self.text_encoder, self.tokenizer, prompts, pseudo, gamma, pad)
+            state = prompts_module.encode(self.text_encoder, self.tokenizer, prompts, pseudo, gamma, pad, as_tokens)
         return _wide(state)
 
     def predict_noise(self, x_t: Tensor, t: int | Tensor, text: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -166,7 +167,7 @@ class TextToImage(nn.Module):
     def _is_mixed(self) -> bool:
         """Whether a half U-Net has projections that were trained, and so are in float32."""
         attention = next((each for each in self.unet.modules() if isinstance(each, Attention)), None)
-        return attention is not None and attention.to_q.weight.dtype != self.unet.dtype
+        return attention is not None and any(p.dtype != self.unet.dtype for p in attention.to_q.parameters())
 
 
 def _native(part: Any) -> AbstractContextManager[Any]:
