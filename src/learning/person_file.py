@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from src.files.whole import check_record, write_recorded
 from src.models.base import HALF
+from src.models.folders import read_tensors
 
 AGAIN = "delete it to learn again"
 LOOKED_AT = 64  # numbers of each tensor by which weights are known again
@@ -48,15 +48,6 @@ def read(path: Path, about: Mapping[str, str], parts: str) -> dict[str, Tensor]:
     if said != {"format": "pt", **about}:
         raise ValueError(f"{path} holds somebody learned on another {parts}: give those, or {AGAIN}")
     return tensors
-
-
-def read_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a safetensors file, and what it says of itself. ValueError with the remedy for a damaged one."""
-    try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged ({error}): {remedy}") from error
 
 
 def kept_as(dtype: torch.dtype) -> str:

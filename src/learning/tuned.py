@@ -1,14 +1,13 @@
 """Somebody who was learned: a fine-tuned base and PromptNet, in float32, and the file that holds what changed."""
 
-import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from src.learning.copies import copied, master, remade
 from src.learning.person_file import change_of, fingerprint, kept_as, put_back, read, write
 from src.models.base import HALF, TextToImage, compile_blocks
 from src.models.personal import attention_projections
@@ -84,7 +83,7 @@ class Tuned:
             return value.to(dtype)
 
         if dtype in HALF:
-            base, promptnet = _with_projections(base, half), _remade(promptnet, promptnet.parameters(), half)
+            base, promptnet = _with_projections(base, half), remade(promptnet, promptnet.parameters(), half)
         if base.compiled:
             compile_blocks(base.unet)
             compile_blocks(promptnet)
@@ -93,24 +92,10 @@ class Tuned:
 
 def untuned(base: TextToImage, promptnet: PromptNet) -> Tuned:
     """Copies of what fine-tuning changes, in float32 if they are half; what stays frozen is shared."""
-
-    def master(value: Tensor) -> Tensor:
-        return value.to(torch.promote_types(value.dtype, torch.float32), copy=True)
-
-    own, net = _with_projections(base, master), _remade(promptnet, promptnet.parameters(), master)
-    return Tuned(own, net, start=trained_of(base, promptnet))
+    net = remade(promptnet, promptnet.parameters(), master)
+    return Tuned(_with_projections(base, master), net, start=trained_of(base, promptnet))
 
 
 def _with_projections(base: TextToImage, remake: Callable[[Tensor], Tensor]) -> TextToImage:
     """The base with a U-Net whose projections are remade."""
-    own = copy.copy(base)
-    own._modules = dict(base._modules)
-    own.unet = _remade(base.unet, attention_projections(base.unet).parameters(), remake)
-    return own
-
-
-def _remade(net: Any, parameters: Iterable[nn.Parameter], remake: Callable[[Tensor], Tensor]) -> Any:
-    """A frozen copy of a network in which some parameters are remade, and all other tensors shared."""
-    memo: dict[int, Any] = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
-    memo |= {id(each): nn.Parameter(remake(each.detach()), requires_grad=False) for each in parameters}
-    return copy.deepcopy(net, memo)
+    return copied(base, {"unet": attention_projections(base.unet).parameters()}, remake)

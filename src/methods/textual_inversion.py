@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from src.diffusion import denoising_loss
-from src.learning.person_file import fingerprint, read, read_tensors, write
+from src.learning.person_file import fingerprint, read, write
 from src.learning.steps import NoisedPhotos, optimise
 from src.methods.drawing import Person, Sampler
 from src.methods.method import Variants
 from src.models.base import TextToImage
+from src.models.folders import read_tensors
 from src.models.personal import PersonalNoise
-from src.models.prompts import check_prompt, one_token
+from src.models.prompts import check_prompt
+from src.models.words import embeddings_of, one_token
 
 FORMAT = "textual-inversion-1"
 NAME = "<person>"  # in diffusers' prompts; it finds no other words of a name with capitals
@@ -91,8 +93,10 @@ class TextualInversion:
         return word
 
     def _learned(self, base: TextToImage, photos: Tensor) -> Tensor:
-        start = embeddings_of(base)[one_token(self.initial, base.tokenizer, base.known_words, "method.initial")]
-        word = nn.Parameter(start.detach().float().repeat(self.words, 1))  # float32, whatever the base
+        start = embeddings_of(base.text_encoder)[
+            one_token(self.initial, base.tokenizer, base.known_words, "method.initial")
+        ]
+        word = nn.Parameter(start.float().repeat(self.words, 1))  # float32, whatever the base
         noised = NoisedPhotos(base, photos, slots=range(self.batch), seed=self.seed)
 
         def loss_at(step: int) -> Tensor:
@@ -111,14 +115,9 @@ class TextualInversion:
         return [self.templates[k] for k in torch.randint(len(self.templates), (self.batch,), generator=generator)]
 
 
-def embeddings_of(base: TextToImage) -> Tensor:
-    """The token embeddings [V, D] of a base's text encoder."""
-    return base.text_encoder.get_input_embeddings().weight  # type: ignore[return-value]
-
-
 def _about(base: TextToImage) -> dict[str, str]:
     """What a file of words says of the base that they belong to."""
-    parts = {**base.unet.state_dict(), "tokens": embeddings_of(base)}
+    parts = {**base.unet.state_dict(), "tokens": embeddings_of(base.text_encoder)}
     return {"dtype": str(base.unet.dtype).removeprefix("torch."), "start": fingerprint(parts)}
 
 
@@ -133,7 +132,7 @@ def read_embedding(path: str, base: TextToImage) -> Tensor:
     tensors, _ = read_tensors(Path(path), remedy)
     if len(tensors) != 1:
         raise ValueError(f"{path} holds {len(tensors)} tensors, and a person's words are one: {remedy}")
-    word, width = next(iter(tensors.values())).float(), embeddings_of(base).shape[1]
+    word, width = next(iter(tensors.values())).float(), embeddings_of(base.text_encoder).shape[1]
     word = word[None] if word.ndim == 1 else word
     if word.ndim != 2 or word.shape[1] != width or not len(word):
         raise ValueError(f"{path} holds {list(word.shape)} numbers, and words of this base are {width} wide: {remedy}")

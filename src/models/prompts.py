@@ -227,16 +227,3 @@ def _check_words(prompt: str, known_words: Collection[str]) -> None:
     nearest = [(word, difflib.get_close_matches(word, sorted(known_words), n=3, cutoff=0.5)) for word in unknown]
     hints = ", ".join(f'"{word}" (nearest: {", ".join(near) or "none"})' for word, near in nearest)
     raise ValueError(f'prompt "{prompt}" has words that this base was not trained on: {hints}; use known words')
-
-
-def one_token(word: str, tokenizer: CLIPTokenizer, known_words: Collection[str] | None, setting: str) -> int:
-    """The number of a word that is a single token. ValueError, naming the setting, for any other, or an unknown one."""
-    ids = tokenizer(word, add_special_tokens=False).input_ids
-    if known_words is not None and word.lower() not in known_words:
-        near = ", ".join(difflib.get_close_matches(word.lower(), sorted(known_words), n=3, cutoff=0.5)) or "none"
-        raise ValueError(f"{setting} ({word}) is a word that this base was not trained on (nearest: {near})")
-    if len(ids) != 1:
-        raise ValueError(
-            f"{setting} ({word}) is {len(ids)} tokens of this base's tokenizer: name a word that is one, such as person"
-        )
-    return ids[0]

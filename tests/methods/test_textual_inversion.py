@@ -10,10 +10,11 @@ from safetensors.torch import load_file, save_file
 from src.diffusion import add_noise, denoising_loss
 from src.learning.pretrain import draws_for
 from src.methods.drawing import Sampler
-from src.methods.textual_inversion import TextualInversion, embeddings_of, read_embedding
+from src.methods.textual_inversion import TextualInversion, read_embedding
 from src.models.personal import PersonalNoise
 from src.models.pipelines import scheduler_of
 from src.models.prompts import encode
+from src.models.words import embeddings_of
 from src.sampling import Condition, seeded_randn_like
 
 PROMPT = "a photo of S* wearing a red hat"
@@ -65,7 +66,7 @@ def test_the_embedding_alone_is_learned(tiny_base, photos, tmp_path):
     assert all(torch.equal(value, before[name]) for name, value in tiny_base.state_dict().items())
     assert all(each.grad is None and not each.requires_grad for each in tiny_base.parameters())
     (name, word), *others = load_file(tmp_path / "ada.safetensors").items()
-    person = embeddings_of(tiny_base)[tiny_base.tokenizer("person", add_special_tokens=False).input_ids]
+    person = embeddings_of(tiny_base.text_encoder)[tiny_base.tokenizer("person", add_special_tokens=False).input_ids]
     assert (name, word.shape, word.dtype, others) == ("<person>", (2, 32), torch.float32, [])
     assert (word != person).float().mean() > 0.9
     assert (word - person).abs().max() < 0.2  # three steps of .05
@@ -76,7 +77,7 @@ def test_a_step_is_the_noise_loss_of_the_photo_under_a_template(tiny_base, photo
     learn = method(steps=1, templates=["a photo of S*"], weight_decay=0.0)
     learned = learn.learn(tiny_base, photos).noise.words[0]
     ids = tiny_base.tokenizer("person", add_special_tokens=False).input_ids
-    word = embeddings_of(tiny_base)[ids].detach().clone().requires_grad_()
+    word = embeddings_of(tiny_base.text_encoder)[ids].detach().clone().requires_grad_()
     draws = draws_for(tiny_base, 0, 0, range(2), low_third=1 / 3, device=torch.device("cpu"))
     mean, std = tiny_base.posterior(photos)
     x_t = add_noise(mean + std * draws["z_target"], draws["eps"], draws["t"], tiny_base.noise_levels)
@@ -88,7 +89,7 @@ def test_a_step_is_the_noise_loss_of_the_photo_under_a_template(tiny_base, photo
 def test_a_known_words_embedding_reads_as_that_word(tiny_base):
     """Wherever it stands, and gamma scales the state at each of its places."""
     ids = tiny_base.tokenizer("red crown", add_special_tokens=False).input_ids
-    word, prompt = embeddings_of(tiny_base)[ids][None], "a photo of S* in the snow"
+    word, prompt = embeddings_of(tiny_base.text_encoder)[ids][None], "a photo of S* in the snow"
     for pad in (True, False):
         found = encode(tiny_base.text_encoder, tiny_base.tokenizer, prompt, word, pad=pad, as_tokens=True)
         plain = encode(tiny_base.text_encoder, tiny_base.tokenizer, "a photo of red crown in the snow", pad=pad)
@@ -144,7 +145,7 @@ def test_on_a_half_base_the_word_has_float32_digits(tiny_base, photos, dtype):
     half = copy.copy(tiny_base)
     half._modules = {name: copy.deepcopy(part).to(dtype) for name, part in tiny_base._modules.items()}
     word = method(lr=1e-5, steps=5).learn(half, photos).noise.words[0]
-    start = embeddings_of(half)[half.tokenizer("person", add_special_tokens=False).input_ids].float()
+    start = embeddings_of(half.text_encoder)[half.tokenizer("person", add_special_tokens=False).input_ids].float()
     assert word.dtype == torch.float32
     assert ((word - start) != 0).float().mean() > 0.95  # in half precision hardly one would have moved
 
