@@ -16,6 +16,7 @@ from src.learning.finetune import Finetune
 from src.methods.drawing import Sampler
 from src.methods.e4t import EncoderTuning
 from src.methods.profusion import ProFusion
+from src.methods.textual_inversion import TextualInversion
 from src.models.e4t import E4T
 from src.models.inpainter import inpainter_of
 from src.models.personal import PersonalNoise
@@ -76,6 +77,15 @@ def test_a_person_is_learned_where_the_base_is(base, promptnet, photos, predicti
     method = ProFusion(promptnet, sampler, finetune)
     person = method.learn(other, photos[:2], variants=lambda p: p.repeat_interleave(2, 0), people=[0, 1])
     assert drawn(person) == (2, 3, 64, 64)
+
+
+@pytest.mark.parametrize("blend", ["position", "interpolate"])
+def test_a_word_is_learned_where_the_base_is(base, photos, blend):
+    how = {"steps": 2, "gamma": 0.5, "blend": blend, "guidance": {"fusion": 3.0, "joint": 2.0, "text": 1.0}}
+    sampler = Sampler(**how, joint=FADED, separate=BOTH)
+    method = TextualInversion(sampler, steps=2, lr=1e-3, batch=2, templates=["a photo of S*", "S*"], words=2)
+    method.check(base, [PROMPT], len(photos))
+    assert drawn(method.learn(base, photos)) == (2, 3, 64, 64)
 
 
 def test_variants_are_painted_where_the_photo_is(base, photos):

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from src.data.datamodule import shared_batch
+from src.harness.assembly import method_class
 from src.harness.build import build, plain
 from src.harness.device import GIB, device_of, memory
 from src.learning.trainer import is_follower
@@ -40,10 +41,15 @@ def needs_of(cfg: DictConfig, command: str) -> list[Need]:
     """The base's weights, and what the world lists for this command."""
     found = [_weights(cfg), *_inpainting(cfg), *_masks(cfg)]
     for need in plain(cfg.world.needs):
-        if command in need["commands"]:
+        if command in need["commands"] and _used(cfg, need.get("network")):
             here = Path(need["place"]).exists()
             found.append(Need(need["what"], need["place"], "" if here else need["remedy"]))
     return found
+
+
+def _used(cfg: DictConfig, network: str | None) -> bool:
+    """Whether the method, if the command has one, is built on this trained network; None: on whatever method."""
+    return network is None or "method" not in cfg or network in method_class(cfg).trained
 
 
 def check(cfg: DictConfig, needs: Sequence[Need]) -> None:

@@ -1,28 +1,23 @@
 """Training E4T: on photos of a domain, then a few steps on one person's (Gal et al. 2023, arXiv 2302.12228)."""
 
 import copy
-from collections.abc import Iterator
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from src.diffusion import add_noise, denoising_loss
-from src.files.whole import check_record, write_recorded
-from src.learning.finetune import LOSS_SCALE
+from src.learning.person_file import read, write
 from src.learning.pretrain import Draws, Predict, draws_for, encode_photos
+from src.learning.steps import optimise
 from src.models.base import TextToImage
 from src.models.digest import base_digest
 from src.models.e4t import E4T, noun_number, pseudo_word, with_offsets
-from src.models.promptnet_files import check_fit
 from src.models.prompts import placeholder_position
 
 FORMAT = "profusion-e4t-1"
-MOST_NORM = 1.0  # of the gradient [code]
 
 
 def offset_square(offset: Tensor) -> Tensor:
@@ -96,62 +91,49 @@ class TuneE4T:
     def __call__(self, base: TextToImage, e4t: E4T, photos: Tensor) -> E4T:
         """An E4T that has learned photos [P, 3, H, W] in [-1, 1], or their variants, in turn; the one given stays."""
         tuned = copy.deepcopy(e4t).requires_grad_(True)
-        own = with_offsets(base, tuned)
+        own, encoded = with_offsets(base, tuned), encode_photos(base, photos)
         if self.gradient_checkpointing:
             own.unet.enable_gradient_checkpointing()
-        optimizer = torch.optim.AdamW(tuned.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        scale = LOSS_SCALE.get(base.unet.dtype, 1.0)
-        finite: list[Tensor] = []  # looked at once, in the end: nobody waits for a step
+
+        def loss_at(step: int) -> Tensor:
+            return self.loss(base, own, tuned, encoded, step)
+
         with torch.enable_grad():
-            for loss in self._losses(base, own, tuned, photos):
-                optimizer.zero_grad(set_to_none=True)
-                finite.append(loss.detach().isfinite())
-                (loss * scale).backward()
-                for parameter in tuned.parameters():
-                    parameter.grad = None if parameter.grad is None else parameter.grad / scale
-                torch.nn.utils.clip_grad_norm_(tuned.parameters(), MOST_NORM)
-                optimizer.step()
-        finite.append(torch.stack([parameter.isfinite().all() for parameter in tuned.parameters()]).all())
-        self._check_finite(finite)
-        optimizer.zero_grad(set_to_none=True)
+            optimise(
+                list(tuned.parameters()),
+                loss_at,
+                steps=self.steps,
+                lr=self.lr,
+                weight_decay=self.weight_decay,
+                dtype=base.unet.dtype,
+                setting="method.finetune.lr",
+            )
         return tuned.requires_grad_(False)
 
-    def _losses(self, base: TextToImage, own: TextToImage, e4t: E4T, photos: Tensor) -> Iterator[Tensor]:
-        """The loss of each step; what the frozen encoders make of the photos is computed once."""
-        encoded = encode_photos(base, photos)
-        for step in range(self.steps):
-            slots = [(step * self.batch + slot) % len(photos) for slot in range(self.batch)]
-            draws = draws_for(base, self.seed, step, range(self.batch), low_third=self.low_third, device=base.device)
-            photo = {name: value[slots] for name, value in encoded.items()}
-            predicted, offset = e4t_noise_prediction(base, own, e4t, photo, draws, self.prompt)
-            yield denoising_loss(predicted, draws["eps"]) + self.penalty * offset_square(offset)
-
-    def _check_finite(self, finite: list[Tensor]) -> None:
-        if finite[0].device.type != "meta" and not all(torch.stack(finite).tolist()):
-            raise ValueError(
-                f"a loss or the result of fine-tuning is not finite: nothing of it is kept; lower method.finetune.lr "
-                f"({self.lr:g})"
-            )
+    def loss(self, base: TextToImage, own: TextToImage, e4t: E4T, encoded: Draws, step: int) -> Tensor:
+        """Of one step, on photos in turn; own: `with_offsets(base, e4t)`, encoded: as `encode_photos` gives them."""
+        slots = [(step * self.batch + slot) % len(encoded["mean"]) for slot in range(self.batch)]
+        draws = draws_for(base, self.seed, step, range(self.batch), low_third=self.low_third, device=base.device)
+        photo = {name: value[slots] for name, value in encoded.items()}
+        predicted, offset = e4t_noise_prediction(base, own, e4t, photo, draws, self.prompt)
+        return denoising_loss(predicted, draws["eps"]) + self.penalty * offset_square(offset)
 
 
-def keep_person(e4t: E4T, path: Path) -> None:
+def keep_person(e4t: E4T, base: TextToImage, path: Path) -> None:
     """One safetensors file with its SHA-256 beside it, whole or not there (OSError)."""
-    tensors = {name: value.detach().contiguous() for name, value in e4t.state_dict().items()}
-    write_recorded(path, save(tensors, metadata={"format": "pt", "profusion": FORMAT, "base": e4t.config["base"]}))
+    write(path, e4t.state_dict(), _about(e4t, base))
 
 
-def known_person(e4t: E4T, path: Path) -> E4T:
+def known_person(e4t: E4T, base: TextToImage, path: Path) -> E4T:
     """What `keep_person` wrote, as a copy of the pre-trained one. ValueError for a damaged file, or one of another."""
-    check_record(path, "delete it to learn again")
-    try:
-        with safe_open(path, "pt") as file:
-            about: Any = file.metadata() or {}
-            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged ({error}): delete it to learn again") from error
-    if (about.get("profusion"), about.get("base")) != (FORMAT, e4t.config["base"]):
-        raise ValueError(f"{path} holds nobody learned by E4T on this base: delete it to learn again")
-    known = copy.deepcopy(e4t)
-    check_fit({name: tuple(value.shape) for name, value in known.state_dict().items()}, found, path, "E4T")
+    found, known = read(path, _about(e4t, base), "base or E4T"), copy.deepcopy(e4t)
     known.load_state_dict(found)
     return known.requires_grad_(False)
+
+
+def _about(e4t: E4T, base: TextToImage) -> dict[str, str]:
+    """What a file says of itself, and must say to be of use here."""
+    dtype = str(base.unet.dtype).removeprefix("torch.")
+    shapes = {name: tuple(value.shape) for name, value in e4t.state_dict().items()}
+    start = hashlib.sha256(repr((e4t.config, shapes)).encode()).hexdigest()
+    return {"profusion": FORMAT, "dtype": dtype, "start": start}

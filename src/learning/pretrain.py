@@ -53,8 +53,8 @@ def draws_for(
 
 
 @torch.no_grad()
-def encode_photos(base: TextToImage, photos: Tensor) -> dict[str, Tensor]:
-    """What the frozen encoders make of photos [P, 3, H, W] in [-1, 1]: posterior mean and std [P, C, h, w], vision.
+def latents_of(base: TextToImage, photos: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation [P, C, h, w] of the latents of photos [P, 3, H, W] in [-1, 1].
 
     Raises ValueError for photos of another size than the base draws.
     """
@@ -63,7 +63,13 @@ def encode_photos(base: TextToImage, photos: Tensor) -> dict[str, Tensor]:
             f"photos of {photos.shape[-2]}x{photos.shape[-1]} px do not fit a base of {base.image_size} px: "
             f"set data.train.size={base.image_size} and data.validation.size={base.image_size}"
         )
-    mean, std = base.posterior(photos)
+    return base.posterior(photos)
+
+
+@torch.no_grad()
+def encode_photos(base: TextToImage, photos: Tensor) -> dict[str, Tensor]:
+    """What the frozen encoders make of photos: `latents_of` them as mean and std, and vision [P, N, Dv]."""
+    mean, std = latents_of(base, photos)
     return {"mean": mean, "std": std, "vision": base.see(photos)}
 
 

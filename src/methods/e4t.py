@@ -68,8 +68,8 @@ class EncoderTuning:
         if self.finetune is None:
             return self.e4t
         if keep is not None and keep.exists():
-            return known_person(self.e4t, keep)
+            return known_person(self.e4t, base, keep)
         tuned = self.finetune(base, self.e4t, photos if variants is None else variants(photos))
         if keep is not None:
-            keep_person(tuned, keep)
+            keep_person(tuned, base, keep)
         return tuned

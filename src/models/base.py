@@ -167,7 +167,7 @@ class TextToImage(nn.Module):
     def _is_mixed(self) -> bool:
         """Whether a half U-Net has projections that were trained, and so are in float32."""
         attention = next((each for each in self.unet.modules() if isinstance(each, Attention)), None)
-        return attention is not None and attention.to_q.weight.dtype != self.unet.dtype
+        return attention is not None and any(p.dtype != self.unet.dtype for p in attention.to_q.parameters())
 
 
 def native(part: Any) -> AbstractContextManager[Any]:

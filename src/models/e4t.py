@@ -21,7 +21,7 @@ from src.models.base import TextToImage, native
 from src.models.digest import base_digest
 from src.models.personal import Word, attention_projections
 from src.models.promptnet_files import CONFIG, WEIGHTS, check_fit
-from src.models.prompts import one_token
+from src.models.words import embeddings_of, one_token
 
 # An outer product of two vectors, passed through a linear layer along rows and one along columns as in [code], is
 # (Ax)(By)^T + b (B1)^T + 1 c^T: of rank 3 at the most. Here its vectors themselves are learned.
@@ -131,8 +131,10 @@ def _lacking(config: Mapping[str, Any]) -> list[str]:
     """What of a configuration is not there, or is nothing that it can be."""
     sizes = {name: [config.get(name)] for name in WIDTHS}
     shapes = config.get("projections")
-    pairs = isinstance(shapes, list) and all(isinstance(each, list) and len(each) == 2 for each in shapes)
-    sizes["projections"] = [size for each in shapes for size in each] if pairs else [None]
+    if isinstance(shapes, list) and all(isinstance(each, list) and len(each) == 2 for each in shapes):
+        sizes["projections"] = [size for each in shapes for size in each]
+    else:
+        sizes["projections"] = [None]
     wrong = [name for name, own in sizes.items() if not all(type(each) is int and each > 0 for each in own)]
     kinds = {"noun": str, "scale": float, "base": str}
     return wrong + [name for name, kind in kinds.items() if not isinstance(config.get(name), kind)]
@@ -181,7 +183,7 @@ def noun_number(base: TextToImage, e4t: E4T) -> int:
 def pseudo_word(base: TextToImage, e4t: E4T, x_t: Tensor, t: int | Tensor, vision: Tensor) -> tuple[Tensor, Tensor]:
     """S* = e_noun + s offset, a token embedding [B, 1, D], and the offset [B, 1, D], of photos with these tokens."""
     offset = e4t(unet_features(base, x_t, t), vision)
-    noun: Tensor = base.text_encoder.get_input_embeddings().weight[noun_number(base, e4t)]  # type: ignore[index, assignment]
+    noun = embeddings_of(base.text_encoder)[noun_number(base, e4t)]
     return noun.to(offset) + e4t.config["scale"] * offset, offset
 
 

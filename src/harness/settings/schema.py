@@ -76,7 +76,7 @@ COMMANDS: dict[str, Lines] = {
 LINES: Lines = [
     # where networks run, and how
     ("device trainer.accelerator", DEVICE),
-    ("tf32 compile offload method.finetune.gradient_checkpointing", FLAG),
+    ("tf32 compile offload method*.gradient_checkpointing method.text_encoder", FLAG),
     ("trainer.minutes", POSITIVE | NULL),
     # how much of what
     ("people prompts seeds batch threads size pixels early_steps further_steps steps.*", COUNT),
@@ -120,14 +120,18 @@ LINES: Lines = [
     # how a person is learned and drawn
     ("method sampler", GROUP),
     ("method.shares", NUMBERS | NULL),
-    ("method.finetune preview", GROUP | NULL),
-    ("method.finetune.steps method.finetune.batch", COUNT),
-    ("method.finetune.lr", POSITIVE),
-    ("method.finetune.weight_decay method.finetune.penalty", NOT_NEGATIVE),
+    ("method.finetune method.class_images preview", GROUP | NULL),
+    ("method*.steps method*.batch method.words method.class_images.number", COUNT),
+    ("method.rank", COUNT | NULL),
+    ("method*.lr", POSITIVE),
+    ("method*.weight_decay method.finetune.penalty method.prior", NOT_NEGATIVE),
     ("method.e4t", GROUP),
     ("method.e4t.*", TEXT),
-    ("method.finetune.prompt", TEXT),
-    ("method.finetune.seed", SEED),
+    ("method.class_images.guidance", number()),
+    ("method*.prompt method.initial method.identifier method.noun", TEXT),
+    ("method*.seed", SEED),
+    ("method.templates", listed(TEXT)),
+    ("method.embedding method.lora", TEXT | NULL),
     ("*low_third", SHARE),
     ("augmentation", VARIANTS),
     ("*augment.count *augment.batch *inpainter.steps", COUNT),
