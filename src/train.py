@@ -1,11 +1,11 @@
-"""Pre-train PromptNet on photos alone: `python -m src.train +experiment=tiny_pretrain`."""
+"""Pre-train PromptNet, or E4T, on photos alone: `python -m src.train +experiment=tiny_pretrain`."""
 
 from omegaconf import DictConfig
 
 from src.harness.command import command
 from src.harness.device import begun, set_tf32
 from src.harness.preflight.training import check_training
-from src.harness.pretraining import trained_promptnet
+from src.harness.pretraining import name_of, trained
 from src.learning.trainer import is_follower
 
 
@@ -17,9 +17,10 @@ def main(cfg: DictConfig) -> None:
         begun(cfg)
     if cfg.preflight_only:
         return check_training(cfg)
-    run = trained_promptnet(cfg)
+    run = trained(cfg)
     if not is_follower():
-        print(f"validation: {run.summary()['validation']}\nPromptNet: {run.made('promptnet')}", flush=True)
+        name = name_of(cfg)
+        print(f"validation: {run.summary()['validation']}\n{name}: {run.made(name.lower())}", flush=True)
 
 
 if __name__ == "__main__":

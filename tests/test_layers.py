@@ -23,6 +23,7 @@ BELOW["benchmarks"] = {*BELOW["harness"], "benchmarks"}
 OWNERS = {
     "diffusers": ("models/", "tiny_world/"),
     "transformers": ("models/", "tiny_world/"),
+    "peft": ("models/lora.py",),
     "open_clip": ("metrics/text_similarity.py", "tiny_world/judges/text.py"),
     "timm": ("metrics/image_similarity.py",),
     "torchmetrics": ("metrics/distances.py", "tiny_world/gates/"),

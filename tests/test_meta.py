@@ -11,9 +11,13 @@ from src.data.augment import Augment
 from src.data.masks import fixed_box
 from src.harness import build
 from src.harness.device import moved
+from src.learning.e4t import TuneE4T
 from src.learning.finetune import Finetune
 from src.methods.drawing import Sampler
+from src.methods.e4t import EncoderTuning
 from src.methods.profusion import ProFusion
+from src.methods.textual_inversion import TextualInversion
+from src.models.e4t import E4T
 from src.models.inpainter import inpainter_of
 from src.models.personal import PersonalNoise
 from src.models.pipelines import pseudo_word
@@ -75,6 +79,15 @@ def test_a_person_is_learned_where_the_base_is(base, promptnet, photos, predicti
     assert drawn(person) == (2, 3, 64, 64)
 
 
+@pytest.mark.parametrize("blend", ["position", "interpolate"])
+def test_a_word_is_learned_where_the_base_is(base, photos, blend):
+    how = {"steps": 2, "gamma": 0.5, "blend": blend, "guidance": {"fusion": 3.0, "joint": 2.0, "text": 1.0}}
+    sampler = Sampler(**how, joint=FADED, separate=BOTH)
+    method = TextualInversion(sampler, steps=2, lr=1e-3, batch=2, templates=["a photo of S*", "S*"], words=2)
+    method.check(base, [PROMPT], len(photos))
+    assert drawn(method.learn(base, photos)) == (2, 3, 64, 64)
+
+
 def test_variants_are_painted_where_the_photo_is(base, photos):
     """The mask is looked at before, on the CPU, and follows the photo."""
     (mask,) = fixed_box(photos[:1], "ada", [])
@@ -90,3 +103,21 @@ def test_a_word_is_exported_from_where_the_base_is(base, promptnet, photos):
 def test_a_photo_that_was_left_on_the_cpu_fails(base, promptnet):
     with pytest.raises(RuntimeError, match="device"):
         PersonalNoise(base, promptnet, torch.zeros(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize("size", ["tiny", "sd2"])
+def test_e4t_learns_and_draws_where_the_base_is(base, photos, size):
+    """At Stable Diffusion 2's architecture in its precision, too."""
+    if size == "sd2":
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            base = build.build(compose("train", ["base=sd2_random"]).base, device="meta")
+        photos = torch.empty(1, 3, 512, 512, device=META)
+    widths = {"vision_width": base.image_encoder.config.hidden_size, "text_width": base.text_encoder.config.hidden_size}
+    with META:
+        e4t = E4T.from_unet(base.unet, **widths).requires_grad_(False)
+    tune = TuneE4T(steps=1, lr=1e-3, penalty=0.1, batch=2)
+    sampler = Sampler(steps=1, guidance={"joint": 2.0}, joint=[], separate=BOTH[:1], fusion_steps=0)
+    tuned = tune(base, e4t, photos[:1])
+    assert {(each.dtype, each.device) for each in tuned.parameters()} == {(torch.float32, META)}
+    edge = photos.shape[-1]
+    assert drawn(EncoderTuning(tuned, sampler).learn(base, photos[:1])) == (2, 3, edge, edge)

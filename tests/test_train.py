@@ -15,6 +15,8 @@ from PIL import Image
 
 from src import bench, train
 from src.learning.checkpoints import AtomicCheckpoints, checkpoints_in
+from src.models.base import load_base
+from src.models.e4t import E4T
 from src.models.promptnet import PromptNet
 from tests.conftest import write_base
 from tests.learning.test_resume import assert_same
@@ -104,8 +106,22 @@ def test_the_papers_pretraining_runs_and_its_preflight_says_what_it_needs(typed,
         assert re.search(line, printed), line
     folder = re.search(r"PromptNet: (\S+)", printed)[1]
     averaged = last_checkpoint(tmp_path / "runs")["state_dict"]
-    saved = {f"promptnet.{name}": value for name, value in PromptNet.load(folder).state_dict().items()}
+    saved = {f"net.{name}": value for name, value in PromptNet.load(folder).state_dict().items()}
     assert_same(saved, {name: averaged[name] for name in saved})
+
+
+def test_e4t_is_pretrained_by_the_same_command(typed, run, tmp_path):
+    how = {"+experiment": "ffhq_e4t", "learning.net.width": 16, "data.total_batch": 4}
+    status, printed, complaint = run(typed(**how))
+    assert status == 0, complaint
+    e4t = E4T.load(re.search(r"E4T: (\S+)", printed)[1])
+    averaged = last_checkpoint(tmp_path / "runs")["state_dict"]
+    assert_same({f"net.{name}": value for name, value in e4t.state_dict().items()}, dict(averaged))
+    e4t.check(load_base(tmp_path / "base"))
+    status, _, complaint = run(typed(**how, **{"learning.net.noun": "beachhat"}))
+    assert status == 1 and "learning.net.noun (beachhat) is a word that this base was not trained on" in complaint
+    status, _, complaint = run(typed(**how, **{"learning.penalty": -0.01}))
+    assert status == 1 and "learning.penalty (-0.01) must be a number of 0 or more" in complaint
 
 
 def test_a_preflight_alone_loads_and_writes_nothing(typed, run, tmp_path):
@@ -141,9 +157,15 @@ def test_what_is_missing_is_named_with_its_remedy(typed, run, tmp_path, monkeypa
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does_from_the_same_total_batch(typed, run, tmp_path):
+@pytest.mark.parametrize("experiment", ["ffhq_pretrain", "ffhq_e4t"])
+def test_two_processes_learn_what_one_does_from_the_same_total_batch(typed, run, tmp_path, experiment):
     """In float64: DDP over gloo, through Lightning's own launcher, with the run's lock held by the first process."""
-    changes = {"base.dtype": "float64", "trainer.precision": "64-true", "trainer.checkpoint_every": 4}
+    changes = {
+        "+experiment": experiment,
+        "base.dtype": "float64",
+        "trainer.precision": "64-true",
+        "trainer.checkpoint_every": 4,
+    }
     changes["data.train.held_out"] = 0.34  # a validation photo for each process
     assert run(typed(runs=tmp_path / "one", **changes))[0] == 0
     child = started(typed(runs=tmp_path / "two", **changes, **{"trainer.devices": 2, "data.batch": 1}))

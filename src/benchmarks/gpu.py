@@ -168,7 +168,7 @@ class Bench:
         self.notes += [] if peak else ["the peak of this card is not known here, so no share of it is given"]
 
         def module(**options: Any) -> Any:
-            return build(self.cfg.learning, **options)(base=self.base, promptnet=self._new_promptnet())
+            return build(self.cfg.learning, **options)(base=self.base, net=self._new_promptnet())
 
         how: Mapping[str, Any] = {"steps": count(cfg, "steps"), "device": self.device, "bare": self.bare}
         for row in scale.pretraining(

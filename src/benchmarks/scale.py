@@ -12,7 +12,7 @@ from torch import Tensor
 from src.benchmarks.clock import cleared, flops_of, peak_gib, seconds_of
 from src.benchmarks.step import bare_seconds, bare_step, training_seconds
 from src.learning.finetune import Finetune
-from src.learning.pretrain import PretrainPromptNet, draws_for, encode_photos
+from src.learning.pretrain import Pretrain, draws_for, encode_photos
 from src.learning.tuned import Tuned
 from src.methods.drawing import Person, Sampler
 from src.models.base import TextToImage
@@ -61,7 +61,7 @@ def encoded_items(base: TextToImage, photos: Tensor) -> list[dict[str, Tensor]]:
     return [{name: value[k] for name, value in encoded.items()} for k in range(len(photos))]
 
 
-def training_flops(module: PretrainPromptNet, cached: bool, device: torch.device) -> int:
+def training_flops(module: Pretrain, cached: bool, device: torch.device) -> int:
     """Floating-point operations that a training step needs for one photo; what is computed twice counts once.
 
     Before gradient checkpointing is switched on.
@@ -72,12 +72,12 @@ def training_flops(module: PretrainPromptNet, cached: bool, device: torch.device
     module.to(device).train()
     with torch.autocast(device.type, torch.bfloat16):
         flops = flops_of(lambda: bare_step(module, batch, draws))
-    module.promptnet.zero_grad(set_to_none=True)
+    module.net.zero_grad(set_to_none=True)
     return flops
 
 
 def pretraining(
-    build: Callable[..., PretrainPromptNet],
+    build: Callable[..., Pretrain],
     base: TextToImage,
     tries: Sequence[Mapping[str, Any]],
     *,
@@ -89,7 +89,7 @@ def pretraining(
 ) -> Iterator[Row]:
     """A row for each of `tries`, {cached, gradient_checkpointing, batch}: images a second, peak, share of the card's.
 
-    build: keyword arguments of PretrainPromptNet -> a new one on `base`. A batch that does not fit is halved.
+    build: keyword arguments of Pretrain -> a new one on `base`. A batch that does not fit is halved.
     settings: of src.learning.trainer.Trainer.
     """
     flops = {}
@@ -112,7 +112,7 @@ def pretraining(
 
 
 def _largest(
-    build: Callable[..., PretrainPromptNet], one: Mapping[str, Any], steps: int, device: torch.device, **settings: Any
+    build: Callable[..., Pretrain], one: Mapping[str, Any], steps: int, device: torch.device, **settings: Any
 ) -> Row:
     """The training with the largest batch that fits, halved from the one that is asked for."""
     refused: list[int] = []
@@ -126,7 +126,7 @@ def _largest(
 
 
 def _trained(
-    build: Callable[..., PretrainPromptNet], one: Mapping[str, Any], steps: int, device: torch.device, **settings: Any
+    build: Callable[..., Pretrain], one: Mapping[str, Any], steps: int, device: torch.device, **settings: Any
 ) -> Row:
     """The training as it is, and its bare forward and backward."""
     module = build(gradient_checkpointing=one["gradient_checkpointing"])

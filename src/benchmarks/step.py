@@ -17,18 +17,18 @@ from torch.utils.data import Dataset
 from src.benchmarks.clock import peak_gib, waited
 from src.data.datamodule import Photos
 from src.diffusion import add_noise, denoising_loss
-from src.learning.pretrain import Draws, PretrainPromptNet, draws_for
+from src.learning.pretrain import Draws, Pretrain, draws_for
 from src.learning.trainer import Trainer
 
 Batch = Mapping[str, Tensor]  # image, or mean, std and vision
 
 
-def bare_step(module: PretrainPromptNet, batch: Batch, draws: Draws) -> dict[str, float]:
+def bare_step(module: Pretrain, batch: Batch, draws: Draws) -> dict[str, float]:
     """One forward and backward without anything around it: seconds by part, in their order.
 
     The gradient passes the U-Net, then the text encoder, then PromptNet, so each one's arrival ends a part.
     """
-    base, promptnet = module.base, module.promptnet
+    base, promptnet = module.base, module.net
     promptnet.zero_grad(set_to_none=True)
     times = {"": waited(module.device)}
 
@@ -83,7 +83,7 @@ class _Watched(Dataset[Any]):
         return self.items[index]
 
 
-def training_seconds(module: PretrainPromptNet, items: Sequence[Any], steps: int, **settings: Any) -> list[float]:
+def training_seconds(module: Pretrain, items: Sequence[Any], steps: int, **settings: Any) -> list[float]:
     """Seconds of each step of the real training on these items, all in one batch; the first two are left out.
 
     settings: of src.learning.trainer.Trainer. What is between two steps (loading, logging) is counted. The training is
@@ -99,7 +99,7 @@ def training_seconds(module: PretrainPromptNet, items: Sequence[Any], steps: int
     return [later - earlier for earlier, later in zip(watched.starts[2:], watched.starts[3:], strict=False)]
 
 
-def bare_seconds(module: PretrainPromptNet, items: Sequence[Any], steps: int, precision: str) -> list[dict[str, float]]:
+def bare_seconds(module: Pretrain, items: Sequence[Any], steps: int, precision: str) -> list[dict[str, float]]:
     """`bare_step` on the batch of these items, after one that is not counted."""
     device = module.base.device
     batch = {name: torch.stack([item[name] for item in items]).to(device) for name in items[0]}
@@ -113,7 +113,7 @@ def bare_seconds(module: PretrainPromptNet, items: Sequence[Any], steps: int, pr
 
 
 def measure(
-    build: Callable[[], PretrainPromptNet], items: Sequence[Any], *, steps: int, precision: str, **settings: Any
+    build: Callable[[], Pretrain], items: Sequence[Any], *, steps: int, precision: str, **settings: Any
 ) -> dict[str, Any]:
     """Images a second, the share of each part of the bare step, peak memory, and the ratio of training to bare step.
 

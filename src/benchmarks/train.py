@@ -31,12 +31,12 @@ def measured(cfg: DictConfig) -> dict[str, Any]:
         items = encoded_items(base, torch.stack([item["image"] for item in items]).to(device))
 
     def module() -> Any:
-        promptnet = build(cfg.promptnet)(
+        promptnet = build(cfg.learning.net)(
             base.unet,
             vision_width=base.image_encoder.config.hidden_size,
             text_width=base.text_encoder.config.hidden_size,
         )
-        return build(cfg.learning)(base=base, promptnet=laid_out(promptnet, device))
+        return build(cfg.learning)(base=base, net=laid_out(promptnet, device))
 
     return measure(
         module,

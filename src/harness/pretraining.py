@@ -1,4 +1,4 @@
-"""Pre-training PromptNet, as commands share it: its run, its key, what is seen of it, and its regularised versions."""
+"""Pre-training, as commands share it: its run, its key, what is seen of it, and PromptNet's regularised versions."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from src.data.latents import LatentCache, write_latents
 from src.files.folders import sizes_digest
-from src.harness.assembly import weights_of
+from src.harness.assembly import method_class, weights_of
 from src.harness.build import build, plain
 from src.harness.compose import compose
 from src.harness.deciding import TRAINING, code_of, deciding, portable
@@ -18,9 +18,7 @@ from src.harness.device import check_dtype, described, device_of, handed_on, lai
 from src.harness.preflight.training import check_training
 from src.learning.pretrain import encode_photos
 from src.learning.trainer import is_follower
-from src.learning.tuned import Tuned
-from src.methods.drawing import Sampler
-from src.methods.profusion import person_of
+from src.methods.method import Method
 from src.models.base import TextToImage
 from src.models.digest import encoders_digest
 from src.reports.grids import image_grid
@@ -34,7 +32,12 @@ COMPUTED = {"bf16-mixed": "bfloat16", "64-true": "float64"}  # in what, by train
 ORDERS = ["+experiment=tiny_pretrain"]  # what regularisation continues
 
 
-def trained_promptnet(cfg: DictConfig) -> Run:
+def name_of(cfg: DictConfig) -> str:
+    """The class of the network that is trained, PromptNet or E4T; in small letters, its folder in the run."""
+    return str(cfg.learning.net["_target_"]).split(".")[-2]
+
+
+def trained(cfg: DictConfig) -> Run:
     """The finished run of this configuration: stored, continued, or made now."""
 
     check_training(cfg)
@@ -50,9 +53,10 @@ def trained_promptnet(cfg: DictConfig) -> Run:
     about["device"] = described(device_of(cfg.trainer.accelerator))
     with open_run(cfg.runs, "train", settings, key, logger=plain(cfg.logger), **about) as run:
         if not run.complete:
-            promptnet, validation = pretrain(cfg, run, key)
-            promptnet.save(run.path("promptnet"))
-            run.keep("checkpoint", run.path("promptnet"))
+            net, validation = pretrain(cfg, run, key)
+            folder = run.path(name_of(cfg).lower())
+            net.save(folder)
+            run.keep("checkpoint", folder)
             run.finish({"validation": validation, "steps": cfg.trainer.steps})
     return run
 
@@ -63,7 +67,7 @@ def key_of(cfg: DictConfig) -> str:
     Photos are known by their paths and sizes: to read all of them would take longer than to begin.
     """
     settings = portable(plain(cfg))
-    decides = {name: deciding(settings[name]) for name in ("base", "promptnet", "learning", "data", "seed")}
+    decides = {name: deciding(settings[name]) for name in ("base", "learning", "data", "seed")}
     decides["data"] = {name: value for name, value in decides["data"].items() if name not in ("batch", "workers")}
     folders = {
         part: decides["data"][part].get("folder") for part in ("train", "validation") if decides["data"].get(part)
@@ -74,50 +78,56 @@ def key_of(cfg: DictConfig) -> str:
     decides["trainer"] = {name: cfg.trainer[name] for name in trainer}
     decides["trainer"] |= {"minutes": cfg.trainer.minutes} if cfg.trainer.minutes else {}
     decides |= {"tf32": True} if cfg.tf32 else {}
-    return digest(decides, weights=weights_of(cfg, "base", "promptnet"), code=code_of(TRAINING))
+    return digest(decides, weights=weights_of(cfg, "base", "learning"), code=code_of(TRAINING, decides["learning"]))
 
 
 def pretrain(cfg: DictConfig, run: Run, key: str):
-    """(PromptNet, validation), after the last step."""
+    """(the network, validation), after the last step."""
     device = device_of(cfg.trainer.accelerator)  # where the trainer puts both
     base = laid_out(build(cfg.base), device)
     torch.manual_seed(cfg.seed)
-    promptnet = build(cfg.promptnet)(
+    net = build(cfg.learning.net)(
         base.unet,
         vision_width=base.image_encoder.config.hidden_size,
         text_width=base.text_encoder.config.hidden_size,
     )
-    promptnet, data = laid_out(promptnet, device), build(cfg.data)
+    net, data = laid_out(net, device), build(cfg.data)
     if isinstance(data.train, LatentCache):
         data.train.check(encoders_digest(base))
     with memory_for("pre-training", TO_TRAIN, device):
         validation = build(cfg.trainer, accelerator=str(device))(
-            build(cfg.learning)(base=base, promptnet=promptnet, seed=cfg.seed),
+            build(cfg.learning)(base=base, net=net, seed=cfg.seed),
             data,
             folder=run.folder,
             experiment=key,
             log=run.log,
-            show=preview(cfg, run, base, promptnet, data),
+            show=preview(cfg, run, base, net, data),
             resume=cfg.resume,
             seed=cfg.seed,
         )
-    return promptnet, validation
+    return net, validation
 
 
-def preview(cfg: DictConfig, run: Run, base, promptnet, data) -> Callable[[int], None]:
-    """Saves what PromptNet makes of the first validation photos: photo, then "a photo of S*" with two seeds."""
+def preview(cfg: DictConfig, run: Run, base, net, data) -> Callable[[int], None]:
+    """Saves what the method draws with this network: validation photos, each with "a photo of S*" from two seeds."""
     if cfg.preview is None:
         return lambda step: None
     items = [data.validation[index] for index in range(min(6, len(data.validation)))]
     if not all("image" in item for item in items):
         raise ValueError("a preview needs photos, and data.validation holds their encodings alone: set preview=null")
     photos = [item["image"] for item in items]
-    sampler: Sampler = build(cfg.preview)
+    drawing, name = method_class(cfg), name_of(cfg).lower()
+    if name not in drawing.trained:
+        raise ValueError(
+            f"a preview is drawn by a method with {name}, and method has none: choose one, or preview=null"
+        )
+    parts = {name: net, "sampler": build(cfg.preview)}
+    method: Method = drawing(**parts)  # without fine-tuning
 
     def show(step: int) -> None:
         rows = []
         for photo in photos:
-            person = person_of(Tuned(base, promptnet), photo[None].to(promptnet.conv_in.weight.device), sampler)
+            person = method.learn(base, photo[None].to(base.device))
             rows.append([to_picture(x.cpu()) for x in (photo, *person(cfg.learning.prompt, [0, 1]))])
         save_png(run.path(f"images/step-{step:07d}.png"), image_grid(rows), {"step": step})
 
@@ -148,7 +158,7 @@ def continued(cfg: DictConfig, *overrides: str, steps: int) -> Run:
         *handed_on(cfg, ("device", "tf32")),
         *overrides,
     ]
-    return trained_promptnet(compose("train", [*ORDERS, *changes]))
+    return trained(compose("train", [*ORDERS, *changes]))
 
 
 def encode(base: TextToImage, photos, folder: Path, batch: int) -> None:

@@ -12,7 +12,7 @@ from src.harness.build import build, count
 from src.harness.compose import PACKAGE, compose
 from src.harness.device import handed_on, moved
 from src.harness.judges import build_judges
-from src.harness.pretraining import encode, trained_promptnet
+from src.harness.pretraining import encode, trained
 from src.methods.profusion import person_of
 from src.reports.grids import image_grid
 from src.runs.store import save_png, to_picture
@@ -113,7 +113,7 @@ def promptnet(cfg: DictConfig, cache: Path, device: torch.device) -> Report:
     encode(moved(build(cfg.base), device), photos, folder, batch=64 if device.type == "cpu" else 1000)
     settings = [f"{name}={value}" for name, value in promptnet_settings(cfg, folder).items()]
     experiment = compose("train", ["+experiment=tiny_pretrain", *handed_on(cfg, ("device", "tf32")), *settings])
-    run = trained_promptnet(experiment)
+    run = trained(experiment)
     shipping.export_promptnet(run.path("promptnet"), WEIGHTS / "promptnet")
     summary = run.summary()
     about = {"experiment": "python -m src.train +experiment=tiny_pretrain", "last": summary["validation"]}

@@ -9,12 +9,10 @@ from torch import Tensor, nn
 
 from src.diffusion import denoising_loss
 from src.learning.pretrain import draws_for, encode_photos, personal_noise_prediction
+from src.learning.steps import optimise
 from src.learning.tuned import Tuned, untuned
 from src.models.base import TextToImage, autocast_of
 from src.models.promptnet import PromptNet
-
-# a power of two, so that it changes no digit: gradients of float16 activations would be 0 without it
-LOSS_SCALE = {torch.float16: 2.0**12}
 
 
 def _pair(people: Sequence[int], seed: int, index: int) -> Tensor:
@@ -92,36 +90,19 @@ class Finetune:
         return tuned.rounded()
 
     def _train(self, module: FinetuneOnPhoto, people: Sequence[int]) -> None:
-        """A plain loop: there is nothing to log, to validate or to resume in half a minute."""
-        trained = list(module.parameters())
-        fused = True if trained[0].device.type == "cuda" else None
-        optimizer = torch.optim.AdamW(trained, lr=self.lr, weight_decay=self.weight_decay, fused=fused)
-        (base,) = module._base
-        scale = LOSS_SCALE.get(base.unet.dtype, 1.0)
-        finite: list[Tensor] = []  # looked at once, in the end: nobody waits for a step
-        for step in range(self.steps):
+        def loss_at(step: int) -> Tensor:
             slots = range(step * self.batch, (step + 1) * self.batch)
-            batch = torch.stack([_pair(people, self.seed, slot) for slot in slots])
-            optimizer.zero_grad(set_to_none=True)
-            loss = module.training_step(batch, step)
-            finite.append(loss.detach().isfinite())
-            (loss * scale).backward()
-            if scale != 1:
-                torch._foreach_div_([p.grad for p in trained if p.grad is not None], scale)
-            optimizer.step()
-        with torch.no_grad():  # what the last step made of the weights is looked at, too
-            finite.append(module.training_step(batch, self.steps).isfinite())
-            finite.append(torch.stack([parameter.isfinite().all() for parameter in trained]).all())
-        self._check(torch.stack(finite))
+            return module.training_step(torch.stack([_pair(people, self.seed, slot) for slot in slots]), step)
 
-    def _check(self, finite: Tensor) -> None:
-        """ValueError at the first loss, or for a result, that is not finite; finite: bool [steps + 2]."""
-        if finite.is_meta or bool(finite.all()):  # meta tensors hold no numbers
-            return
-        step = int((~finite).nonzero()[0, 0])
-        what = "result" if step >= self.steps else "loss"
-        what += f" of fine-tuning is not finite at step {min(step + 1, self.steps)}"
-        raise ValueError(f"the {what}: nothing of it is kept; lower method.finetune.lr ({self.lr:g})")
+        optimise(
+            list(module.parameters()),
+            loss_at,
+            steps=self.steps,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            dtype=module._base[0].unet.dtype,
+            setting="method.finetune.lr",
+        )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Pre-training of PromptNet on photos alone (Zhou et al. 2023, PromptNet)."""
+"""Pre-training on photos alone: of PromptNet (Zhou et al. 2023), or of another network that makes S*."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +12,8 @@ from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 
 Draws = Mapping[str, Tensor]
+# (reference, target, draws, prompt) -> eps [B, C, h, w], and what the penalty multiplies, 0-dim
+Predict = Callable[[Draws, Draws, Draws, str], tuple[Tensor, Tensor]]
 THIRDS = ("low", "middle", "high")
 
 
@@ -51,8 +53,8 @@ def draws_for(
 
 
 @torch.no_grad()
-def encode_photos(base: TextToImage, photos: Tensor) -> dict[str, Tensor]:
-    """What the frozen encoders make of photos [P, 3, H, W] in [-1, 1]: posterior mean and std [P, C, h, w], vision.
+def latents_of(base: TextToImage, photos: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation [P, C, h, w] of the latents of photos [P, 3, H, W] in [-1, 1].
 
     Raises ValueError for photos of another size than the base draws.
     """
@@ -61,7 +63,13 @@ def encode_photos(base: TextToImage, photos: Tensor) -> dict[str, Tensor]:
             f"photos of {photos.shape[-2]}x{photos.shape[-1]} px do not fit a base of {base.image_size} px: "
             f"set data.train.size={base.image_size} and data.validation.size={base.image_size}"
         )
-    mean, std = base.posterior(photos)
+    return base.posterior(photos)
+
+
+@torch.no_grad()
+def encode_photos(base: TextToImage, photos: Tensor) -> dict[str, Tensor]:
+    """What the frozen encoders make of photos: `latents_of` them as mean and std, and vision [P, N, Dv]."""
+    mean, std = latents_of(base, photos)
     return {"mean": mean, "std": std, "vision": base.see(photos)}
 
 
@@ -79,6 +87,16 @@ def personal_noise_prediction(
     pseudo = promptnet(x_t, draws["t"], x_ref, reference["vision"])
     text = base.text([prompt] * len(x_t), pseudo, pad=False)
     return base.predict_noise(x_t, draws["t"], text), pseudo
+
+
+def promptnet_prediction(base: TextToImage, promptnet: PromptNet) -> Predict:
+    """`personal_noise_prediction` of these two, and the mean square of S*."""
+
+    def predict(reference: Draws, target: Draws, draws: Draws, prompt: str) -> tuple[Tensor, Tensor]:
+        predicted, pseudo = personal_noise_prediction(base, promptnet, reference, target, draws, prompt)
+        return predicted, pseudo.square().mean()
+
+    return predict
 
 
 def by_thirds(losses: Tensor, t: Tensor, num_timesteps: int) -> Tensor:
@@ -119,15 +137,16 @@ def check_finite(
     )
 
 
-class PretrainPromptNet(pl.LightningModule):
-    """E |eps - eps_theta(x_t, t, text("A photo of S*"))|^2 (Zhou et al. 2023); everything but PromptNet is frozen."""
+class Pretrain(pl.LightningModule):
+    """E |eps - eps_theta(x_t, t, text("A photo of S*"))|^2 (Zhou et al. 2023); everything but `net` is frozen."""
 
     def __init__(
         self,
         *,
         base: TextToImage,
-        promptnet: PromptNet,
+        net: Any,
         optimizer: Callable[[Any], torch.optim.Optimizer],
+        predict: Callable[[TextToImage, Any], Predict] = promptnet_prediction,
         scheduler: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler] | None = None,
         prompt: str = "a photo of S*",
         penalty: float = 0.0,
@@ -135,20 +154,22 @@ class PretrainPromptNet(pl.LightningModule):
         gradient_checkpointing: bool = False,
         seed: int = 0,
     ):
-        """penalty: lambda of the optional lambda |S*|^2, for the regularisation study alone; must be 0 or more.
+        """net: what is trained, and is part of what `predict` of (base, net) computes.
+        penalty: lambda, 0 or more; PromptNet's |S*|^2 has one for the regularisation study alone.
 
         scheduler: of the learning rate, stepped after every optimiser step; None: constant, as in the paper.
-        gradient_checkpointing: of PromptNet and of the frozen U-Net, through which the gradients pass.
+        gradient_checkpointing: of the network and of the frozen U-Net, through which the gradients pass.
         """
         super().__init__()
         if penalty < 0:
             raise ValueError(f"penalty ({penalty}) must be 0 or more")
         # in a function: no submodule, so neither in checkpoints nor in train mode, nor copied for the average
         self._frozen = lambda: base
-        self.promptnet, self.optimizer, self.scheduler, self.prompt = promptnet, optimizer, scheduler, prompt
-        self.promptnet.gradient_checkpointing = gradient_checkpointing
+        self.net, self.optimizer, self.scheduler, self.prompt = net, optimizer, scheduler, prompt
+        self.net.gradient_checkpointing = gradient_checkpointing
         if gradient_checkpointing:
             base.unet.enable_gradient_checkpointing()
+        self._noise_prediction = predict(base, net)
         self.penalty, self.low_third, self.seed = penalty, low_third, seed
         self._losses: list[tuple[Tensor, Tensor]] = []  # numbers and losses of the photos of the step at hand
         self._sums = torch.zeros(3, 2)
@@ -169,16 +190,16 @@ class PretrainPromptNet(pl.LightningModule):
         check_architecture(checkpoint["state_dict"], self.state_dict())
 
     def training_step(self, batch: Mapping[str, Tensor], batch_index: int) -> Tensor:
-        predicted, pseudo, draws = self._predict(batch, self.seed, self.global_step, self.low_third)
+        predicted, square, draws = self._predict(batch, self.seed, self.global_step, self.low_third)
         loss = denoising_loss(predicted, draws["eps"])
         losses = _each(predicted.detach(), draws["eps"])
         self._losses.append((batch["id"], losses))
         self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=True)
-        self.log("train/pseudo_square", pseudo.square().mean().detach(), rank_zero_only=True)
+        self.log("train/pseudo_square", square.detach(), rank_zero_only=True)
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (self.global_step + 1) % every == 0:  # to name the thirds waits for the device
             self._log_all("train", by_thirds(losses, draws["t"], len(self.base.alpha_bar)), rank_zero_only=True)
-        return loss + self.penalty * pseudo.square().mean()
+        return loss + self.penalty * square
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
@@ -210,11 +231,11 @@ class PretrainPromptNet(pl.LightningModule):
     def _predict(
         self, batch: Mapping[str, Tensor], seed: int, step: int, low_third: float
     ) -> tuple[Tensor, Tensor, Draws]:
-        """eps predicted, S*, and the draws."""
+        """eps predicted, what the penalty multiplies, and the draws."""
         photos = encode_photos(self.base, batch["image"]) if "image" in batch else batch
         slots = batch["slot"].tolist()
         draws = draws_for(self.base, seed, step, slots, low_third=low_third, device=self.device)
-        return *personal_noise_prediction(self.base, self.promptnet, photos, photos, draws, self.prompt), draws
+        return *self._noise_prediction(photos, photos, draws, self.prompt), draws
 
     def _log_all(self, what: str, sums: Tensor, **options: Any) -> None:
         for name, value in named_thirds(sums).items():
@@ -222,7 +243,7 @@ class PretrainPromptNet(pl.LightningModule):
                 self.log(f"{what}/{name}", value, batch_size=1, **options)
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(self.promptnet.parameters())
+        optimizer = self.optimizer(self.net.parameters())
         if self.scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"}}

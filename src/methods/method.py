@@ -16,13 +16,18 @@ Generate = Callable[[str | Sequence[str], Sequence[int]], Tensor]
 Variants = Callable[[Tensor], Tensor]
 
 
+def shared_by_all(keep: Path) -> Path:
+    """The folder for what all people share: that of all runs, in which `keep` is KIND/KEY/PERSON.safetensors."""
+    return keep.parents[2]
+
+
 class Method(Protocol):
     """Learns a person from photos and gives back a generator of images of that person.
 
     It is built from conf/method/NAME.yaml; the harness adds `sampler`, and the networks that `trained` names, on the
     device and frozen. What is learned of a person is kept in one file, under a key of the method's settings and
     weights, the code of its module with all that it imports, base, photos and augmentation. What all people share
-    (images of their class, say) lies in a folder beside that file.
+    (images of their class, say) lies in the folder of all runs, `shared_by_all`.
 
     trained: the settings that are trained networks: built once for all sides, and no others are loaded.
     drawing: the settings that decide how images are drawn and not what is learned.

@@ -112,7 +112,7 @@ class TextToImage(nn.Module):
 
     def posterior(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation [B, C, h, w] of the scaled latents of images [B, 3, H, W], [-1, 1]."""
-        with self.visiting(self.vae), _native(self.vae):
+        with self.visiting(self.vae), native(self.vae):
             distribution = self.vae.encode(image.to(self.vae.dtype)).latent_dist
         scale = self.vae.config.scaling_factor
         return _wide(distribution.mean) * scale, _wide(distribution.std) * scale
@@ -135,7 +135,7 @@ class TextToImage(nn.Module):
             image = F.interpolate(image, (size, size), mode="bicubic", align_corners=False, antialias=True)
         mean, std = (torch.tensor(value).to(image, non_blocking=True).view(3, 1, 1) for value in (CLIP_MEAN, CLIP_STD))
         pixels = ((image + 1) / 2 - mean) / std
-        with self.visiting(self.image_encoder), _native(self.image_encoder):
+        with self.visiting(self.image_encoder), native(self.image_encoder):
             return _wide(self.image_encoder(pixels.to(self.image_encoder.dtype)).last_hidden_state)
 
     def text(
@@ -144,10 +144,11 @@ class TextToImage(nn.Module):
         pseudo: Tensor | None = None,
         gamma: float | Tensor = 1.0,
         pad: bool = True,
+        as_tokens: bool = False,
     ) -> Tensor:
         """The text state [B, L, D]; see src.models.prompts.encode."""
-        with _native(self.text_encoder):
-            state = prompts_module.encode(self.text_encoder, self.tokenizer, prompts, pseudo, gamma, pad)
+        with native(self.text_encoder):
+            state = prompts_module.encode(self.text_encoder, self.tokenizer, prompts, pseudo, gamma, pad, as_tokens)
         return _wide(state)
 
     def predict_noise(self, x_t: Tensor, t: int | Tensor, text: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -157,7 +158,7 @@ class TextToImage(nn.Module):
         """
         dtype = self.unet.dtype
         seen, text = x_t.to(dtype), text.to(dtype)
-        with autocast_of(self.unet) if self._is_mixed() else _native(self.unet):
+        with autocast_of(self.unet) if self._is_mixed() else native(self.unet):
             prediction = _wide(self.unet(seen, t, encoder_hidden_states=text, encoder_attention_mask=mask).sample)
         if self.prediction_type == "epsilon":
             return prediction
@@ -166,10 +167,10 @@ class TextToImage(nn.Module):
     def _is_mixed(self) -> bool:
         """Whether a half U-Net has projections that were trained, and so are in float32."""
         attention = next((each for each in self.unet.modules() if isinstance(each, Attention)), None)
-        return attention is not None and attention.to_q.weight.dtype != self.unet.dtype
+        return attention is not None and any(p.dtype != self.unet.dtype for p in attention.to_q.parameters())
 
 
-def _native(part: Any) -> AbstractContextManager[Any]:
+def native(part: Any) -> AbstractContextManager[Any]:
     """No autocast around a part that is half itself: it would take every norm to float32, and what follows back."""
     if part.dtype not in HALF or part.device.type == "meta":
         return nullcontext()

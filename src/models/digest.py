@@ -1,4 +1,4 @@
-"""What the frozen encoders are, as a digest: latents that were kept may be used with these encoders alone."""
+"""What a base is, as digests: what was made with it may be used with it alone."""
 
 import hashlib
 
@@ -15,4 +15,21 @@ def encoders_digest(base: TextToImage) -> str:
         for name, tensor in sorted(module.state_dict().items()) if module is not None else ():
             total.update(f"{part}.{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return total.hexdigest()
+
+
+SIGNS = 4096  # numbers of each tensor by which a base is known again
+
+
+@torch.no_grad()
+def base_digest(base: TextToImage) -> str:
+    """SHA-256 over names, shapes and first signs of the weights that S* goes through: of U-Net, text and image encoder.
+
+    Signs are the same in every precision and on every device; any training of a base turns some.
+    """
+    total = hashlib.sha256()
+    for part in (base.unet, base.text_encoder, base.image_encoder):
+        for name, value in sorted(part.named_parameters()):
+            total.update(f"{name} {tuple(value.shape)}".encode())
+            total.update(value.flatten()[:SIGNS].signbit().cpu().numpy().tobytes())
     return total.hexdigest()

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from src.files.whole import sha256_of
@@ -63,6 +64,15 @@ def read_weights(part: Any, source: str, subfolder: str, spare: tuple[str, ...] 
             f"such as {foreign[0]}: restore the two files together"
         )
     return net
+
+
+def read_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a safetensors file, and what it says of itself. ValueError with the remedy for a damaged one."""
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error}): {remedy}") from error
 
 
 def _first_sentence(error: Exception) -> str:

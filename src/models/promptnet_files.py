@@ -61,7 +61,12 @@ def _check_plain(config: Mapping[str, Any], state: Any, folder: Path) -> None:
         raise ValueError(f"{folder} does not hold a PromptNet: {foreign[0]} of its weights is no tensor")
 
 
-def check_fit(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor], folder: str | Path) -> None:
+def check_fit(
+    expected: Mapping[str, tuple[int, ...]],
+    weights: Mapping[str, Tensor],
+    folder: str | Path,
+    what: str = "PromptNet",
+) -> None:
     """ValueError that names what of the tensors is unexpected, absent, or of another shape."""
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     wrong = {
@@ -76,6 +81,6 @@ def check_fit(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, Ten
     ]
     if faults:
         raise ValueError(
-            f"{folder} does not hold this PromptNet: of its tensors, {'; '.join(faults)}; fetch {CONFIG} and the "
-            "weights of one release together"
+            f"{folder} does not hold this {what}: of its tensors, {'; '.join(faults)}; fetch {CONFIG} and the weights "
+            "of one release together"
         )

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 PLACEHOLDER = "S*"
@@ -22,6 +22,7 @@ def encode(
     pseudo: Tensor | None = None,
     gamma: float | Tensor = 1.0,
     pad: bool = True,
+    as_tokens: bool = False,
 ) -> Tensor:
     """The text state [B, L, D] of B prompts, with pseudo-tokens in the place of S*.
 
@@ -35,6 +36,8 @@ def encode(
     pad: True fills up to the tokenizer's model_max_length. The words after S* keep their own positions then,
         and K - 1 pads are lost. False gives [BOS, ..., EOS], one length for all, in which S* takes K
         positions, as in the authors' training.
+    as_tokens: True: the pseudo-tokens are token embeddings as a tokenizer's own, and as Textual Inversion learns them:
+        each takes a position whose embedding is added to it, and gamma multiplies the state at all of them.
     Raises ValueError for a prompt that is too long, holds S* twice, or holds S* where pseudo is None.
     """
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
@@ -49,12 +52,12 @@ def encode(
     text_model = _text_model(text_encoder)
     device = text_model.embeddings.token_embedding.weight.device
     longest = min(tokenizer.model_max_length, text_model.config.max_position_embeddings)
-    ids, source, first = _placed(tuple(prompts), tokenizer, longest, tokens, pad, device)
+    ids, source, scaled = _placed(tuple(prompts), tokenizer, longest, tokens, pad, as_tokens, device)
     if pseudo is None:
         return _text_state(text_encoder, ids)
-    with _inserted(text_model, pseudo, source):
+    with _inserted(text_model, pseudo, source, as_tokens):
         state = _text_state(text_encoder, ids)
-    return _influenced(state, first, gamma)
+    return _influenced(state, scaled, gamma)
 
 
 def _text_model(text_encoder: TextEncoder) -> CLIPTextModel:
@@ -77,26 +80,28 @@ def _placed(
     max_length: int,
     tokens: int,
     pad: bool,
+    as_tokens: bool,
     device: torch.device,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """ids [B, L]; where each position's embedding comes from [B, L], from L on the pseudo-tokens; where S* begins, bool
-    [B, L, 1]. Kept, for a sampler asks for the same at every step, and copies would hold it up."""
-    ids, positions = _token_ids(prompts, tokenizer, max_length, tokens, pad)
-    length, replaced = ids.shape[1], 1 if pad else tokens
-    source, first = torch.arange(length).repeat(len(ids), 1), torch.zeros(*ids.shape, 1, dtype=torch.bool)
+    """ids [B, L]; where each position's embedding comes from [B, L], from L on the pseudo-tokens; what gamma scales,
+    bool [B, L, 1]. Kept, for a sampler asks for the same at every step, and copies would hold it up."""
+    replaced = tokens if as_tokens or not pad else 1
+    ids, positions = _token_ids(prompts, tokenizer, max_length, tokens, replaced, pad)
+    length = ids.shape[1]
+    source, scaled = torch.arange(length).repeat(len(ids), 1), torch.zeros(*ids.shape, 1, dtype=torch.bool)
     for row, position in enumerate(positions):
         if position is not None:
             own = [*range(position), *range(length, length + tokens), *range(position + replaced, length)]
             source[row] = torch.tensor(own[:length])
-            first[row, position] = True
+            scaled[row, position : position + (tokens if as_tokens else 1)] = True
     with torch.inference_mode(False):  # what a validation leaves here is to serve a training, too
-        return ids.to(device, copy=True), source.to(device, copy=True), first.to(device, copy=True)
+        return ids.to(device, copy=True), source.to(device, copy=True), scaled.to(device, copy=True)
 
 
 def _token_ids(
-    prompts: Sequence[str], tokenizer: CLIPTokenizer, max_length: int, tokens: int, pad: bool
+    prompts: Sequence[str], tokenizer: CLIPTokenizer, max_length: int, tokens: int, replaced: int, pad: bool
 ) -> tuple[Tensor, list[int | None]]:
-    """ids [B, L] and, for each prompt, the position of S* (None without it)."""
+    """ids [B, L], `replaced` of which stand for S*, and, for each prompt, the position of S* (None without it)."""
     parts = {prompt: _split(prompt, tokenizer) for prompt in dict.fromkeys(prompts)}
     rows, positions = [], []
     for prompt in prompts:
@@ -104,7 +109,7 @@ def _token_ids(
         length = 2 + len(head) + (0 if tail is None else tokens + len(tail))
         if length > max_length:
             raise ValueError(f'prompt "{prompt}" takes {length} of {max_length} tokens and must be shortened')
-        middle = [] if tail is None else [tokenizer.eos_token_id] * (1 if pad else tokens) + tail
+        middle = [] if tail is None else [tokenizer.eos_token_id] * replaced + tail
         row = [tokenizer.bos_token_id, *head, *middle, tokenizer.eos_token_id]
         rows.append(row + [tokenizer.pad_token_id] * (max_length - len(row) if pad else 0))
         positions.append(None if tail is None else 1 + len(head))
@@ -123,12 +128,16 @@ def _split(prompt: str, tokenizer: CLIPTokenizer) -> tuple[list[int], list[int] 
 
 
 @contextmanager
-def _inserted(text_model: CLIPTextModel, pseudo: Tensor, source: Tensor):
-    """While open, the embeddings' output holds pseudo [B, K, D] where `source` says so."""
+def _inserted(text_model: CLIPTextModel, pseudo: Tensor, source: Tensor, as_tokens: bool):
+    """While open, the embeddings' output holds pseudo [B, K, D] where `source` says so, with the place's own embedding
+    where they are tokens."""
 
-    def insert(module: nn.Module, args: Any, embedded: Tensor) -> Tensor:  # [B, L, D] -> [B, L, D]
-        both = torch.cat([embedded, pseudo.to(embedded)], dim=1)
-        return both.gather(1, source[..., None].expand(-1, -1, both.shape[-1]))
+    def insert(module: Any, args: Any, embedded: Tensor) -> Tensor:  # [B, L, D] -> [B, L, D]
+        both, length = torch.cat([embedded, pseudo.to(embedded)], dim=1), embedded.shape[1]
+        placed = both.gather(1, source[..., None].expand(-1, -1, both.shape[-1]))
+        if not as_tokens:
+            return placed
+        return torch.where(source[..., None] < length, placed, placed + module.position_embedding.weight[:length])
 
     handle = text_model.embeddings.register_forward_hook(insert)
     try:
@@ -137,13 +146,13 @@ def _inserted(text_model: CLIPTextModel, pseudo: Tensor, source: Tensor):
         handle.remove()
 
 
-def _influenced(state: Tensor, first: Tensor, gamma: float | Tensor) -> Tensor:
-    """The state [B, L, D] with gamma, a number or [B], as its factor at the position of S*."""
+def _influenced(state: Tensor, scaled: Tensor, gamma: float | Tensor) -> Tensor:
+    """The state [B, L, D] with gamma, a number or [B], as its factor where S* is scaled."""
     if isinstance(gamma, Tensor):
         gamma = gamma.to(state).reshape(-1, 1, 1)
     elif gamma == 1:
         return state
-    return torch.where(first, state * gamma, state)
+    return torch.where(scaled, state * gamma, state)
 
 
 def placeholder_position(prompt: str, tokenizer: CLIPTokenizer) -> int:

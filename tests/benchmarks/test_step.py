@@ -25,14 +25,14 @@ def test_the_bare_step_takes_the_trainings_gradients_and_times_every_part(tiny_b
     assert list(seconds) == ["VAE", "vision encoder", *PARTS]
     assert list(bare_step(modules[1], encode_photos(tiny_base, images), draws_for(tiny_base, 3))) == PARTS
     modules[1].log = lambda *args, **kwargs: None
-    gradient = modules[0].promptnet.conv_in.weight.grad.clone()
-    torch.testing.assert_close(modules[1].promptnet.conv_in.weight.grad, gradient, rtol=1e-4, atol=1e-6)
+    gradient = modules[0].net.conv_in.weight.grad.clone()
+    torch.testing.assert_close(modules[1].net.conv_in.weight.grad, gradient, rtol=1e-4, atol=1e-6)
     assert gradient.abs().max() > 0
 
 
 def test_time_spent_in_a_part_is_seen_in_it(tiny_base, photos):
     module = learner(tiny_base).train()
-    hook = module.promptnet.mid_block.register_forward_pre_hook(lambda *args: time.sleep(0.3))
+    hook = module.net.mid_block.register_forward_pre_hook(lambda *args: time.sleep(0.3))
     seconds = bare_step(module, {"image": photos.tensors[0][:1]}, draws_for(tiny_base, 1))
     hook.remove()
     assert seconds["PromptNet forward"] > 0.3

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from src.data.datamodule import Photos
-from src.learning.pretrain import PretrainPromptNet
+from src.learning.pretrain import Pretrain
 from src.learning.trainer import Trainer
 from src.models.promptnet import PromptNet
 
@@ -32,7 +32,7 @@ def learner(base, **changes):
     torch.manual_seed(3)
     promptnet = PromptNet.from_unet(base.unet, vision_width=48, text_width=32, pseudo_channels=4)
     optimizer = partial(torch.optim.AdamW, lr=1e-3)
-    return PretrainPromptNet(base=base, promptnet=promptnet, **{"optimizer": optimizer, **changes})
+    return Pretrain(base=base, net=promptnet, **{"optimizer": optimizer, **changes})
 
 
 def pretrain(base, photos, folder, steps, *, log=None, total=4, batch=4, module=None, **changes):

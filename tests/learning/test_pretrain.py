@@ -80,11 +80,11 @@ def test_gradients_reach_promptnet_and_nothing_else(tiny_base, photos):
     module = learner(tiny_base)
     draws = slot_draws(0, 0, range(2), SHAPE, num_timesteps=1000, low_third=1 / 3)
     seen = encode_photos(tiny_base, photos.tensors[0][:2])
-    predicted, pseudo = personal_noise_prediction(tiny_base, module.promptnet, seen, seen, draws, "a photo of S*")
+    predicted, pseudo = personal_noise_prediction(tiny_base, module.net, seen, seen, draws, "a photo of S*")
     (predicted - draws["eps"]).square().mean().backward()
     assert pseudo.shape == (2, 1, 32)
     assert all(p.grad is None for p in tiny_base.parameters())
-    assert sum(p.grad is not None and bool(p.grad.any()) for p in module.promptnet.parameters()) > 50
+    assert sum(p.grad is not None and bool(p.grad.any()) for p in module.net.parameters()) > 50
 
 
 def test_a_negative_penalty_is_refused(tiny_base):
@@ -113,7 +113,7 @@ def test_gradient_checkpointing_changes_no_gradient(tiny_base_folder, photos):
         module = learner(base, gradient_checkpointing=wanted).train()
         draws = slot_draws(0, 0, range(2), SHAPE, num_timesteps=1000, low_third=1 / 3)
         seen = encode_photos(base, photos.tensors[0][:2])
-        predicted, _ = personal_noise_prediction(base, module.promptnet, seen, seen, draws, "a photo of S*")
+        predicted, _ = personal_noise_prediction(base, module.net, seen, seen, draws, "a photo of S*")
         predicted.square().mean().backward()
         assert base.unet.is_gradient_checkpointing == wanted
         gradients.append(torch.cat([p.grad.flatten() for p in module.parameters()]))
@@ -143,7 +143,7 @@ def test_a_last_step_that_spoils_the_weights_is_not_kept(tiny_base, photos, tmp_
 
 def test_gradients_that_are_not_finite_stop_the_training(tiny_base, photos, tmp_path):
     module = learner(tiny_base)
-    module.promptnet.conv_in.weight.register_hook(lambda gradient: gradient * float("inf"))
+    module.net.conv_in.weight.register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(ValueError, match=r"the gradient of photos .*photo-.* is not finite at step 1"):
         pretrain(tiny_base, photos, tmp_path, 2, module=module)
     assert not list((tmp_path / "checkpoints").glob("*.ckpt"))

@@ -134,14 +134,14 @@ def test_a_finished_training_gives_the_averaged_weights_again(tiny_base, photos,
     assert_same(dict(again.state_dict()), dict(module.state_dict()))
     assert validation == same
     plain, _, _ = pretrain(tiny_base, photos, tmp_path / "plain", 4)
-    assert not torch.equal(plain.promptnet.conv_in.weight, module.promptnet.conv_in.weight)
+    assert not torch.equal(plain.net.conv_in.weight, module.net.conv_in.weight)
 
 
 def test_the_average_is_an_exponential_one(tiny_base, photos, tmp_path):
     folder = tmp_path / "checkpoints"
     pretrain(tiny_base, photos, tmp_path, 3, ema=0.75, checkpoint_every=1, validate_every=3)
     found = [AtomicCheckpoints(EXPERIMENT).load_checkpoint(path) for path in checkpoints_in(folder)]
-    name = "promptnet.conv_in.weight"
+    name = "net.conv_in.weight"
     average = found[0]["current_model_state"][name]  # begins with the first step
     for checkpoint in found[1:]:
         average = 0.75 * average + 0.25 * checkpoint["current_model_state"][name]
@@ -189,8 +189,8 @@ def test_a_checkpoint_of_another_experiment_is_refused(tiny_base, photos, tmp_pa
 def test_a_checkpoint_of_another_architecture_is_refused(tiny_base, photos, tmp_path):
     pretrain(tiny_base, photos, tmp_path, 2)
     module = learner(tiny_base)
-    module.promptnet.vision_embedding = torch.nn.Linear(48, 16)
-    with pytest.raises(ValueError, match=r"another architecture: 2 tensors differ, first promptnet\.vision_embedding"):
+    module.net.vision_embedding = torch.nn.Linear(48, 16)
+    with pytest.raises(ValueError, match=r"another architecture: 2 tensors differ, first net\.vision_embedding"):
         pretrain(tiny_base, photos, tmp_path, 4, module=module)
 
 

@@ -77,7 +77,7 @@ COMMANDS: dict[str, Lines] = {
 LINES: Lines = [
     # where networks run, and how
     ("device trainer.accelerator", DEVICE),
-    ("tf32 compile offload method.finetune.gradient_checkpointing", FLAG),
+    ("tf32 compile offload method*.gradient_checkpointing method.text_encoder", FLAG),
     ("trainer.minutes", POSITIVE | NULL),
     # how much of what
     ("people prompts seeds batch threads size pixels early_steps further_steps steps.*", COUNT),
@@ -121,12 +121,18 @@ LINES: Lines = [
     # how a person is learned and drawn
     ("method sampler", GROUP),
     ("method.shares", NUMBERS | NULL),
-    ("method.finetune preview", GROUP | NULL),
-    ("method.finetune.steps method.finetune.batch", COUNT),
-    ("method.finetune.lr", POSITIVE),
-    ("method.finetune.weight_decay", NOT_NEGATIVE),
-    ("method.finetune.prompt", TEXT),
-    ("method.finetune.seed", SEED),
+    ("method.finetune method.class_images preview", GROUP | NULL),
+    ("method*.steps method*.batch method.words method.class_images.number", COUNT),
+    ("method.rank", COUNT | NULL),
+    ("method*.lr", POSITIVE),
+    ("method*.weight_decay method.finetune.penalty method.prior", NOT_NEGATIVE),
+    ("method.e4t", GROUP),
+    ("method.e4t.*", TEXT),
+    ("method.class_images.guidance", number()),
+    ("method*.prompt method.initial method.identifier method.noun", TEXT),
+    ("method*.seed", SEED),
+    ("method.templates", listed(TEXT)),
+    ("method.embedding method.lora", TEXT | NULL),
     ("*low_third", SHARE),
     ("augmentation", VARIANTS),
     ("*augment.count *augment.batch *inpainter.steps", COUNT),
@@ -143,15 +149,16 @@ LINES: Lines = [
     ("world.reference.photos world.reference.size", COUNT),
     ("world.oracle world.stranger", GROUP | NULL),
     ("world.*", TEXT),
-    ("base *promptnet", GROUP),
+    ("base *promptnet learning.net learning.predict", GROUP),
     ("base.image_encoder", TEXT | NULL | GROUP),
     ("base.dtype", choice("float32", "float16", "bfloat16", "float64")),
     ("base.seed", SEED),
-    ("base.pad_token *promptnet.folder", TEXT),
+    ("base.pad_token *promptnet.folder learning.net.folder learning.net.noun", TEXT),
     ("bench_gpu:embedded*", ANY),  # the embedded world's own parts
     ("base.*", ANY),  # the architecture of one with random weights, in the words of its libraries
-    ("*promptnet.pseudo_channels", COUNT),
-    ("*promptnet.region_kernel", COUNT | NULL),
+    ("*promptnet.pseudo_channels learning.net.pseudo_channels learning.net.width", COUNT),
+    ("learning.net.scale", POSITIVE),
+    ("*promptnet.region_kernel learning.net.region_kernel", COUNT | NULL),
     ("judges judges.not_comparable", GROUP),
     ("judges.insightface judges.not_comparable.*", TEXT),
     ("judges.selecting", listed(TEXT)),
@@ -173,7 +180,7 @@ LINES: Lines = [
     ("data.*.folder data.*.split", TEXT),
     ("data.*.indexes", TEXT | NULL),
     ("data data.*", GROUP),
-    # how PromptNet is trained
+    # how PromptNet or E4T is trained
     ("learning learning.optimizer", GROUP),
     ("learning.prompt", TEXT),
     ("learning.penalty learning.optimizer.weight_decay", NOT_NEGATIVE),
