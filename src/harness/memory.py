@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from src.harness.build import plain
+from src.harness.compose import settings as settings_of
 from src.harness.device import GIB, begun, described, memory
 from src.harness.needs import Need, check, free_disk, needs_of, table
 from src.models.base import HALF, dtype_of
@@ -24,7 +25,12 @@ LEARNT = {False: 450, True: 120}
 DRAWN, DECODED = 60, 200
 SPARE = 1.1  # of a device's memory something is lost between what is held
 # what a smaller card is to be told, in this order
-SAVING: Mapping[str, Any] = {"offload": True, "method.finetune.gradient_checkpointing": True, "sampler.batch": 1}
+SAVING: Mapping[str, Any] = {
+    "offload": True,
+    "method.finetune.gradient_checkpointing": True,
+    "method.gradient_checkpointing": True,
+    "sampler.batch": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -37,23 +43,29 @@ class Sizes:
     weight: int
     first_map: int
 
-    @property
-    def person(self) -> int:
-        """Bytes of somebody's file."""
-        return (self.promptnet + self.projections) * self.weight
+    def trained(self, method: Mapping[str, Any]) -> int:
+        """Numbers of weights that a method, as plain settings, trains, or draws with in the place of the base's."""
+        if "promptnet" in method:
+            return self.promptnet + self.projections
+        if "rank" not in method or method["rank"] is not None:  # a word, or a LoRA: next to nothing
+            return 0
+        return self.parts["unet"] + (self.parts["text_encoder"] if method["text_encoder"] else 0)
 
-    def fixed(self, learns: bool, offload: bool) -> int:
+    def fixed(self, plan: "Plan", learning: bool) -> int:
         """Bytes whatever the batch: weights; in learning float32 copies, autocast's, gradients and AdamW's moments."""
-        kept = [count for name, count in self.parts.items() if not (offload and name in ("vae", "image_encoder"))]
-        frozen = sum(kept) * self.weight + 4 * self.promptnet
-        return frozen + ((16 + self.weight % 4) * (self.promptnet + self.projections) if learns else self.person)
+        parts = {n: count for n, count in self.parts.items() if not (plan.offload and n in ("vae", "image_encoder"))}
+        frozen = sum(parts.values()) * self.weight + (4 * self.promptnet if plan.promptnet else 0)
+        return frozen + (16 + self.weight % 4 if learning else self.weight) * plan.trained
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings that memory depends on. rows: conditions of the U-Net for each image; images: at once."""
+    """The settings that memory depends on. trained: numbers of weights; batch: photos of a learning step; rows:
+    conditions of the U-Net for each image; images: at once."""
 
     learns: bool
+    promptnet: bool
+    trained: int
     batch: int
     checkpointing: bool
     rows: int
@@ -65,9 +77,9 @@ class Plan:
         half = 1 if sizes.weight == 2 else 2
         learning = self.batch * LEARNT[self.checkpointing] if self.learns else 0
         drawing = self.images * max(self.rows * DRAWN, DECODED)
-        peaks = [sizes.fixed(False, self.offload) + half * drawing * sizes.first_map]
+        peaks = [sizes.fixed(self, False) + half * drawing * sizes.first_map]
         if self.learns:
-            peaks.append(sizes.fixed(True, self.offload) + half * learning * sizes.first_map)
+            peaks.append(sizes.fixed(self, True) + half * learning * sizes.first_map)
         return max(peaks)
 
 
@@ -129,16 +141,24 @@ def _count(net: nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
-def _plan(cfg: DictConfig, **saving: Any) -> Plan:
+def learns(method: Mapping[str, Any]) -> bool:
+    """Whether a method, as plain settings, learns anybody, and was not given them."""
+    return bool(method.get("finetune")) or ("steps" in method and not (method.get("embedding") or method.get("lora")))
+
+
+def _plan(cfg: DictConfig, sizes: Sizes, saving: Mapping[str, Any]) -> Plan:
     """As the command is set, or with settings that save memory."""
-    settings = {name: OmegaConf.select(cfg, name) for name in SAVING} | saving
-    finetune, sampler = plain(cfg.method).get("finetune"), plain(cfg.sampler)
+    settings = {**{name: OmegaConf.select(cfg, name) for name in SAVING}, **saving}
+    method, sampler = plain(cfg.method), plain(cfg.sampler)
+    steps = method.get("finetune") or method
     several = "photo" in cfg and not OmegaConf.is_missing(cfg, "photo") and not isinstance(cfg.photo, str)
     stages = max(len(sampler[rows]) for rows in ("joint", "separate", "opening"))
     return Plan(
-        learns=finetune is not None,
-        batch=finetune["batch"] if finetune else 0,
-        checkpointing=bool(settings["method.finetune.gradient_checkpointing"]),
+        learns=learns(method),
+        promptnet="promptnet" in method,
+        trained=sizes.trained(method),
+        batch=steps.get("batch", 0) * (2 if method.get("prior") else 1),
+        checkpointing=any(settings.get(name) for name in SAVING if name.endswith("checkpointing")),
         rows=1 + (len(cfg.photo) if several else 1) * stages,
         images=settings["sampler.batch"] or int(cfg.seeds),
         offload=bool(settings["offload"]),
@@ -146,13 +166,14 @@ def _plan(cfg: DictConfig, **saving: Any) -> Plan:
 
 
 def _memory(cfg: DictConfig, sizes: Sizes, device: torch.device) -> Need:
-    plan, here = _plan(cfg), memory(device)
-    peak, fixed = plan.peak(sizes), sizes.fixed(plan.learns, plan.offload)
+    plan, here = _plan(cfg, sizes, {}), memory(device)
+    peak, fixed = plan.peak(sizes), sizes.fixed(plan, plan.learns)
     detail = f"about {peak / GIB:.1f} GiB at the peak; {here / GIB:.1f} here"
     if SPARE * peak <= here:
         return Need("memory", detail)
-    less = _plan(cfg, **SAVING)
-    settings = " ".join(f"{name}={str(value).lower()}" for name, value in SAVING.items())
+    saving = {name: value for name, value in SAVING.items() if name in settings_of(cfg)}
+    less = _plan(cfg, sizes, saving)
+    settings = " ".join(f"{name}={str(value).lower()}" for name, value in saving.items())
     remedy = f"set {settings}: about {less.peak(sizes) / GIB:.1f} GiB"
     if fixed <= here:  # the estimate of what depends on the batch is a cautious one
         return Need("memory", f"{detail}; if it is too little, {remedy}")
@@ -160,8 +181,9 @@ def _memory(cfg: DictConfig, sizes: Sizes, device: torch.device) -> Need:
 
 
 def _disk(cfg: DictConfig, sizes: Sizes) -> Need:
-    learns = plain(cfg.method).get("finetune") is not None
+    method = plain(cfg.method)
     people = int(cfg.people) if isinstance(cfg.get("people"), int) else 1
-    wanted, free = (people * sizes.person if learns else 0), free_disk(Path(cfg.runs))
+    each = sizes.trained(method) * sizes.weight if learns(method) else 0
+    wanted, free = people * each, free_disk(Path(cfg.runs))
     detail = f"{wanted / GIB:.1f} GiB for {people} learned people; {free / GIB:.1f} free in {Path(cfg.runs).absolute()}"
     return Need("disk", detail, "free some space, or set another runs=FOLDER" if free < wanted else "")
