@@ -41,7 +41,7 @@ def main(cfg: DictConfig) -> None:
             evaluations = getattr(person, "unet_evaluations", None)
             del person  # the generator makes room for the judges
             run.write_scores(own.parts.score(run.folder))
-            run.finish({"images": len(rows), "unet_evaluations": evaluations})
+            run.finish({"images": len(rows), "photos": len(own.paths), "unet_evaluations": evaluations})
     for name in ("images", "scores.csv", "sheet.png"):
         print(f"{name:<11}{run.made(name)}", flush=True)
 

@@ -11,9 +11,12 @@ from src.data.augment import Augment
 from src.data.masks import fixed_box
 from src.harness import build
 from src.harness.device import moved
+from src.learning.changes import LowRank, Weights
+from src.learning.class_images import ClassImages
 from src.learning.e4t import TuneE4T
 from src.learning.finetune import Finetune
 from src.methods.drawing import Sampler
+from src.methods.dreambooth import DreamBooth
 from src.methods.e4t import EncoderTuning
 from src.methods.profusion import ProFusion
 from src.methods.textual_inversion import TextualInversion
@@ -22,6 +25,7 @@ from src.models.inpainter import inpainter_of
 from src.models.personal import PersonalNoise
 from src.models.pipelines import pseudo_word
 from src.models.promptnet import PromptNet
+from src.models.random_base import random_base
 
 CONF = Path(__file__).parents[1] / "conf"
 META = torch.device("meta")
@@ -86,6 +90,53 @@ def test_a_word_is_learned_where_the_base_is(base, photos, blend):
     method = TextualInversion(sampler, steps=2, lr=1e-3, batch=2, templates=["a photo of S*", "S*"], words=2)
     method.check(base, [PROMPT], len(photos))
     assert drawn(method.learn(base, photos)) == (2, 3, 64, 64)
+
+
+DREAMBOOTHS = [
+    {"class_images": ClassImages(3, steps=1, batch=2)},
+    {"prior": 0.0, "rank": 4, "gradient_checkpointing": True},
+    {"prior": 0.0, "text_encoder": True},
+]
+
+
+@pytest.mark.parametrize("changes", DREAMBOOTHS)
+def test_a_net_is_tuned_where_the_base_is(base, photos, changes):
+    sampler = Sampler(steps=1, guidance={"joint": 2.0}, joint=[], separate=BOTH[:1], fusion_steps=0)
+    method = DreamBooth(sampler, steps=2, lr=1e-3, batch=2, **changes)
+    method.check(base, [PROMPT], len(photos))
+    assert drawn(method.learn(base, photos)) == (2, 3, 64, 64)
+
+
+def stable_diffusion_2(dtype):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        node = build.plain(compose("train", ["world=sd2", "base=sd2_random", f"base.dtype={dtype}"]).base)
+    return random_base(**{name: value for name, value in node.items() if name[0] != "_"}, device="meta")
+
+
+@pytest.mark.slow
+def test_at_stable_diffusion_2s_size_a_person_is_learned_and_drawn_where_the_base_is():
+    base, photos = stable_diffusion_2("float32"), torch.empty(1, 3, 512, 512, device=META)
+    sampler = Sampler(steps=1, guidance={"joint": 2.0}, joint=[], separate=BOTH[:1], fusion_steps=0)
+    methods = [
+        TextualInversion(sampler, steps=1, lr=1e-3, batch=1, templates=["a photo of S*"]),
+        *(DreamBooth(sampler, steps=1, lr=1e-6, **changes) for changes in DREAMBOOTHS),
+    ]
+    for method in methods:
+        method.check(base, [PROMPT], 1)
+        assert drawn(method.learn(base, photos), [0]) == (1, 3, 512, 512)
+
+
+@pytest.mark.parametrize("change", [Weights(("unet",)), Weights(("unet", "text_encoder")), LowRank(16, 0)])
+def test_at_stable_diffusion_2s_size_what_is_trained_is_float32_and_what_is_kept_the_bases(change):
+    base = stable_diffusion_2("bfloat16")
+    own, trained = change.begin(base)
+    assert {each.dtype for each in trained} == {torch.float32}
+    assert own.unet.dtype == (torch.bfloat16 if isinstance(change, LowRank) else torch.float32)
+    kept = change.kept(base, own)
+    assert {each.dtype for each in kept.values()} == {torch.bfloat16}
+    assert sum(each.numel() for each in kept.values()) == sum(each.numel() for each in trained)
+    assert {each.dtype for each in change.restored(base, kept).parameters()} == {torch.bfloat16}
+    assert {each.dtype for each in base.parameters()} == {torch.bfloat16}
 
 
 def test_variants_are_painted_where_the_photo_is(base, photos):

@@ -70,7 +70,8 @@ class Study:
                 if learned is not None:
                     for person in self.people:
                         run.keep("person", learned / f"{person}.safetensors")
-                run.finish({"images": len(rows), **column_means(rows), **_costs(run)})
+                photos = len(self.photo(self.people[0])) if self.people else 0
+                run.finish({"images": len(rows), "photos": photos, **column_means(rows), **_costs(run)})
             return run, list(run.scores())
 
     def key(self, config: Mapping[str, Any], fresh_noise: int = 0) -> str:

@@ -41,14 +41,15 @@ def optimise(
     weight_decay: float,
     dtype: torch.dtype,
     setting: str,
+    fused: bool = False,
 ) -> None:
     """AdamW without clipping. loss_at(step): a scalar, for steps in [0, `steps`], the last to look at the result.
 
-    dtype: of the frozen base. setting: where `lr` is set. ValueError for a loss, or a result, that is not finite.
+    dtype: of the frozen base. setting: where `lr` is set. fused: on a CPU, too, which rounds otherwise.
+    Raises ValueError for a loss, or a result, that is not finite.
     """
-    optimizer = torch.optim.AdamW(
-        trained, lr=lr, weight_decay=weight_decay, fused=True if trained[0].device.type == "cuda" else None
-    )
+    can = trained[0].device.type in (("cpu", "cuda") if fused else ("cuda",))
+    optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay, fused=True if can else None)
     scale = LOSS_SCALE.get(dtype, 1.0)
     finite: list[Tensor] = []  # looked at once, in the end: nobody waits for a step
     for step in range(steps):

@@ -137,6 +137,7 @@ class DreamBooth:
                 weight_decay=self.weight_decay,
                 dtype=base.unet.dtype,
                 setting="method.lr",
+                fused=True,
             )
         return self._change.kept(base, own)
 
