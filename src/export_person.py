@@ -58,7 +58,7 @@ def check_run(run: Path, parts: dict[str, Any]) -> None:
 
     Raises:
         FileNotFoundError: no such run, or one that was not fine-tuned.
-        ValueError: it was learned with another base or PromptNet.
+        ValueError: it was learned with another base or PromptNet, or by another method.
     """
     absent = [name for name in ("config.json", "person.safetensors", "photos/0.png") if not (run / name).is_file()]
     if absent:
@@ -67,6 +67,12 @@ def check_run(run: Path, parts: dict[str, Any]) -> None:
         )
     check_listing(run, ("config.json", "photos/0.png"))
     then = portable(read_object(run / "config.json"))
+    method = str(dict(then.get("method") or {}).get("_target_"))
+    if method != "src.methods.profusion.ProFusion":
+        raise ValueError(
+            f"{run} was learned by {method}, whose person.safetensors diffusers reads as it is where it holds a word "
+            "(load_textual_inversion) or a LoRA (load_lora_weights): load that file"
+        )
     other = [name for name, now in parts.items() if then.get(name) != now]
     if other:
         raise ValueError(
