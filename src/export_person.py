@@ -55,7 +55,7 @@ def main(cfg: DictConfig) -> None:
 
 def check_run(run: Path, parts: dict[str, Any]) -> None:
     """Its configuration is compared, and nothing built from it. FileNotFoundError for no run, or one that was not
-    fine-tuned; ValueError for one that was learned with another base or PromptNet."""
+    fine-tuned; ValueError for one that was learned by another method, or with another base or PromptNet."""
     absent = [name for name in ("config.json", "person.safetensors", "photos/0.png") if not (run / name).is_file()]
     if absent:
         raise FileNotFoundError(
@@ -63,6 +63,12 @@ def check_run(run: Path, parts: dict[str, Any]) -> None:
         )
     check_listing(run, ("config.json", "photos/0.png"))
     then = portable(read_object(run / "config.json"))
+    method = str(dict(then.get("method") or {}).get("_target_"))
+    if method != "src.methods.profusion.ProFusion":
+        raise ValueError(
+            f"{run} was learned by {method}, whose person.safetensors diffusers reads as it is where it holds a word "
+            "(load_textual_inversion) or a LoRA (load_lora_weights): load that file"
+        )
     other = [name for name, now in parts.items() if then.get(name) != now]
     if other:
         raise ValueError(

@@ -76,6 +76,45 @@ def test_a_sampler_with_an_opening_runs_between_the_same_anchors(run):
     assert "full 14, no_finetune 14" in printed  # one step of 2 evaluations, four of 3
 
 
+OTHER_METHODS = {
+    "tiny_textual_inversion": ["method.steps=2", "method.batch=1"],
+    "tiny_dreambooth": ["method.steps=2", "method.class_images.number=2", "method.class_images.steps=1"],
+}
+
+
+@pytest.mark.parametrize("method", OTHER_METHODS)
+def test_other_methods_learn_from_several_photos_and_are_drawn_by_fusion(run, tmp_path, method):
+    words = [f"method={method}", *OTHER_METHODS[method], "sampler.steps=2", "seeds=1", "logger.mode=disabled"]
+    status, printed, complaint = run(personalise, f"photo=[{PHOTO},{OTHER}]", *words)
+    assert status == 0, complaint
+    folder = (tmp_path / re.search(r"(\S+)/scores.csv", printed)[1]).resolve()
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["photos"], summary["images"], summary["unet_evaluations"]) == (2, 1, 10)
+    learned = (folder / "person.safetensors").read_bytes()
+    status, printed, complaint = run(ablate, "ablation=no_fusion", *words, "people=1", "prompts=1")
+    assert status == 0, complaint
+    assert "full 10, no_fusion 6" in printed
+    assert (folder / "person.safetensors").read_bytes() == learned
+    assert len(list((tmp_path / "runs" / "class_images").glob("*.safetensors"))) == (method == "tiny_dreambooth")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["method=tiny_textual_inversion", "method.initial=glassblower"], r"method\.initial \(glassblower\)"),
+        (["method=tiny_textual_inversion", "method.embedding=nobody"], r"method\.embedding \(nobody\) is no file"),
+        (["method=tiny_dreambooth", "method.identifier=crown"], r"method\.identifier \(crown\) is a known word"),
+        (["method=tiny_dreambooth", "method.lora=nobody"], r"method\.lora \(nobody\) is no file"),
+        (["method=tiny_dreambooth", "method.rank=0"], r"method\.rank \(0\) must be"),
+    ],
+)
+def test_what_a_method_cannot_use_is_named_before_a_run_is_made(run, tmp_path, words, message):
+    status, _, complaint = run(personalise, f"photo={PHOTO}", *words, "logger.mode=disabled")
+    assert status == 1
+    assert re.search(message, complaint), complaint
+    assert not list((tmp_path / "runs").glob("personalise/*"))
+
+
 def test_a_sweep_ends_where_both_meanings_of_gamma_are_one(run, tmp_path):
     small = ["people=1", "prompts=1", "seeds=1", "sampler.steps=2", "method.finetune=null"]
     status, printed, complaint = run(sweep, "sweep=gamma", "sweep.values=[0.5,1]", *small)

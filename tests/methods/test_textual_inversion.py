@@ -102,10 +102,10 @@ def test_a_known_words_embedding_reads_as_that_word(tiny_base):
 
 @pytest.mark.parametrize("words", [1, 3])
 def test_diffusers_draws_whom_we_learned_and_we_whom_it_learned(tiny_base, photos, tmp_path, words):
-    file = tmp_path / "learned_embeds.safetensors"
+    file = tmp_path / "person.safetensors"
     person = method(words=words).learn(tiny_base, photos, file)
     pipeline = pipeline_of(tiny_base)
-    pipeline.load_textual_inversion(tmp_path)
+    pipeline.load_textual_inversion(file)
     for prompt in (PROMPT, "S* in the snow"):
         ours, theirs = person(prompt, [5]), prompt.replace("S*", "<person>")
         torch.testing.assert_close(drawn_by_diffusers(pipeline, tiny_base, theirs, 5), ours, rtol=0, atol=1e-4)
