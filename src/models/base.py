@@ -10,6 +10,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrize import is_parametrized
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer, CLIPVisionModel
 
 from src.diffusion import RandnLike, Schedule, v_to_eps
@@ -167,7 +168,9 @@ class TextToImage(nn.Module):
     def _is_mixed(self) -> bool:
         """Whether a half U-Net has projections that were trained, and so are in float32."""
         attention = next((each for each in self.unet.modules() if isinstance(each, Attention)), None)
-        return attention is not None and any(p.dtype != self.unet.dtype for p in attention.to_q.parameters())
+        if attention is None or is_parametrized(attention.to_q):  # whose weight comes out in the U-Net's precision
+            return False
+        return any(p.dtype != self.unet.dtype for p in attention.to_q.parameters())
 
 
 def native(part: Any) -> AbstractContextManager[Any]:
