@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -103,6 +104,17 @@ class AtomicCheckpoints(CheckpointIO):
     def remove_checkpoint(self, path: str | Path) -> None:
         for file in (Path(path), record_of(Path(path))):
             file.unlink(missing_ok=True)
+
+
+def check_architecture(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
+    """Raise ValueError, naming the first tensor, unless a checkpoint's weights have these names and shapes."""
+    shapes = [{name: tuple(tensor.shape) for name, tensor in weights.items()} for weights in (found, expected)]
+    wrong = sorted(name for name in shapes[0].keys() | shapes[1].keys() if shapes[0].get(name) != shapes[1].get(name))
+    if wrong:
+        raise ValueError(
+            f"the checkpoint is of another architecture: {len(wrong)} tensors differ, first {wrong[0]} "
+            f"({shapes[0].get(wrong[0])}, here {shapes[1].get(wrong[0])}); move it away to begin anew"
+        )
 
 
 def random_state() -> dict[str, Any]:

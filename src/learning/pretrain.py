@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from src.diffusion import add_noise, denoising_loss, sent
+from src.learning.checkpoints import check_architecture
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
 
@@ -110,17 +111,6 @@ def named_thirds(sums: Tensor) -> dict[str, float]:
     total, count = sums.sum(0).tolist()
     thirds = {name: row for name, row in zip(THIRDS, sums.tolist(), strict=True) if row[1]}
     return {"loss": total / count, **{f"loss_{name}_noise": row[0] / row[1] for name, row in thirds.items()}}
-
-
-def check_architecture(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Raise ValueError, naming the first tensor, unless a checkpoint's weights have these names and shapes."""
-    shapes = [{name: tuple(tensor.shape) for name, tensor in weights.items()} for weights in (found, expected)]
-    wrong = sorted(name for name in shapes[0].keys() | shapes[1].keys() if shapes[0].get(name) != shapes[1].get(name))
-    if wrong:
-        raise ValueError(
-            f"the checkpoint is of another architecture: {len(wrong)} tensors differ, first {wrong[0]} "
-            f"({shapes[0].get(wrong[0])}, here {shapes[1].get(wrong[0])}); move it away to begin anew"
-        )
 
 
 def check_finite(
