@@ -6,11 +6,11 @@ from typing import Any
 from omegaconf import DictConfig
 
 from src.files.whole import write_atomic
-from src.harness.build import plain
+from src.harness.build import count, plain
 from src.harness.command import DRAWN, command
-from src.harness.crossing import costs_of, crossed
+from src.harness.compose import compose
 from src.harness.deciding import PAGE, SIDE, code_of, portable
-from src.harness.device import begun, described
+from src.harness.device import begun, described, handed_on
 from src.harness.preflight.needs import check, needs_of, show
 from src.harness.sides import Sides
 from src.reports import figures
@@ -45,7 +45,7 @@ def main(cfg: DictConfig) -> None:
         run, scores = sides.method_side(sides.study(), "methods", config)
         found = level(scores, anchors)
         means = {"text": found["text"], "identity": found["identity"]}
-        about = {**found, "harmonic mean": harmonic_mean(*means.values()), **costs_of(run, sides.people_folder(config))}
+        about = {**found, "harmonic mean": harmonic_mean(*means.values()), **sides.costs(run, config)}
         rows.append({"method": method, "sampler": sampler, **about})
         runs[f"{method}, {sampler}"] = run
     settings = {"settings": portable(plain(cfg)), "sides": {name: run.folder.name for name, run in runs.items()}}
@@ -60,6 +60,24 @@ def main(cfg: DictConfig) -> None:
     print(to_text(Table(rows, NOTES)))
     for name in ("table.md", "scatter.png", "grid.png"):
         print(f"{name:<12}{Path(run.made(name))}", flush=True)
+
+
+def crossed(cfg: DictConfig) -> dict[tuple[str, str], DictConfig]:
+    """(method, sampler) -> what `python -m src.ablate` would hold with the overrides of both.
+
+    ValueError where there is no method or no sampler.
+    """
+    methods, samplers = plain(cfg.methods), plain(cfg.samplers)
+    for name, group in (("methods", methods), ("samplers", samplers)):
+        if not group:
+            raise ValueError(f"{name} ({group}) must name at least one, with its overrides of `python -m src.ablate`")
+    sizes = [f"{name}={count(cfg, name)}" for name in ("people", "prompts", "seeds")]
+    common = [*(plain(cfg.overrides) or []), *sizes, f"runs={cfg.runs}", "logger=disabled", *handed_on(cfg)]
+    return {
+        (method, sampler): compose("ablate", [*common, *drawing, *learning])
+        for method, learning in methods.items()
+        for sampler, drawing in samplers.items()
+    }
 
 
 if __name__ == "__main__":

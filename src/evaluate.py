@@ -47,10 +47,8 @@ def main(cfg: DictConfig) -> None:
         embedded = embed_scene(scene, panel.here, generic=cfg.generic, real=real, **how)
         judged = evaluation_of(embedded, rule)
     config = {
-        "system": cfg.system,
         "judges": portable(plain(cfg.judges)),
-        "faces": plain(cfg.faces),
-        "generic": cfg.generic,
+        **{name: plain(cfg[name]) for name in ("system", "faces", "generic")},
     }
     config |= {name: str(Path(cfg[name]).resolve()) if cfg[name] else None for name in ("images", "photos")}
     inputs: dict[str, Any] = {"rows": [*scene.rows], "anchors": anchors, "listing": panel.listing}

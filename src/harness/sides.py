@@ -14,11 +14,11 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from src.files.rows import Rows
-from src.files.whole import locked
+from src.files.whole import locked, read_json
 from src.harness.assembly import TO_DRAW, Assembly, changed, method_settings, weights_of
 from src.harness.build import build, count, plain
 from src.harness.deciding import PERSON, SIDE, code_of, deciding, portable
-from src.harness.device import described, forget_peak, memory_for, moved, peak_memory
+from src.harness.device import GIB, described, forget_peak, memory_for, moved, peak_memory
 from src.harness.study import Study
 from src.harness.variants import kept_variants, variants_of
 from src.methods.method import Generate, Method
@@ -119,6 +119,20 @@ class Sides:
     def people_folder(self, cfg: DictConfig) -> Path:
         """Where the people of a configuration are kept, PERSON.safetensors each, with what each cost in PERSON.json."""
         return Path(cfg.runs) / "people" / self._learned_key(cfg)
+
+    def costs(self, run: Run, cfg: DictConfig) -> dict[str, Any]:
+        """Of a side's run: U-Net evaluations and seconds an image; seconds, GiB and MB to learn one of its people.
+
+        0 where nothing is learned.
+        """
+        learned = [read_json(path) for path in sorted(self.people_folder(cfg).glob("*.json"))]
+
+        def mean(name: str, unit: float = 1.0) -> float:
+            return round(sum(each[name] for each in learned) / len(learned) / unit, 3) if learned else 0.0
+
+        image = {name: run.summary().get(name) for name in ("unet_evaluations", "seconds_an_image")}
+        learning = {"learning s": mean("seconds"), "learning GiB": mean("peak_bytes", GIB)}
+        return {**image, **learning, "MB a person": mean("bytes", 1e6), "photos": run.summary()["photos"]}
 
     def side_key(self, cfg: DictConfig, *, fresh_noise: int = 0) -> str:
         """The digest of the run that `method_side` makes of this configuration."""

@@ -96,8 +96,8 @@ def train_base(
     people, shares = known_traits(cache, drawn, device), shown_shares(wordings.style)
     empty = tokenizer("", padding="max_length", return_tensors="pt").input_ids.to(device)
     noun_id, end_id = word_ids(tokenizer)[NOUN], tokenizer.eos_token_id
-    schedule = Schedule.ddim(50)
-    alpha_bar, weights = schedule.alpha_bar.float().to(device), loss_weights(schedule.alpha_bar).to(device)
+    alpha_bar = Schedule.ddim(50).alpha_bar
+    alpha_bar, weights = alpha_bar.float().to(device), loss_weights(alpha_bar).to(device)
 
     def loss(net: Any, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         draw = torch.rand(2, batch, generator=generator, device=device, dtype=torch.float64)
@@ -121,8 +121,7 @@ def train_base(
         return (each * weights[t]).mean(), thirds
 
     torch.manual_seed(seed)
-    net = _laid_out(new_base(tokenizer), device, compiled)
-    descent, probe = Descent(lr, decay_from=0.5), Probe(load_vae(cache), tokenizer, device)
-    how: dict[str, Any] = {"budget": budget, "descent": descent, "device": device, "draws": device, "seed": seed}
-    report = fit(net, loss, checkpoint=cache / "base.pt", probe=probe, **how)
+    net, probe = _laid_out(new_base(tokenizer), device, compiled), Probe(load_vae(cache), tokenizer, device)
+    how: dict[str, Any] = {"device": device, "draws": device, "seed": seed, "descent": Descent(lr, decay_from=0.5)}
+    report = fit(net, loss, checkpoint=cache / "base.pt", budget=budget, probe=probe, **how)
     return report | {"batch": batch, "pictures_seen": batch * report["steps"], "pictures_drawn": drawn.count}
