@@ -63,8 +63,8 @@ def check_run(run: Path, parts: dict[str, Any]) -> None:
         )
     check_listing(run, ("config.json", "photos/0.png"))
     then = portable(read_object(run / "config.json"))
-    method = str(dict(then.get("method") or {}).get("_target_"))
-    if method != "src.methods.profusion.ProFusion":
+    method = str(dict(then.get("method") or {}).get("_target_", "ProFusion")).rpartition(".")[2]
+    if method != "ProFusion":
         raise ValueError(
             f"{run} was learned by {method}, whose person.safetensors diffusers reads as it is where it holds a word "
             "(load_textual_inversion) or a LoRA (load_lora_weights): load that file"

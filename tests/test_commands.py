@@ -394,11 +394,14 @@ def test_a_command_in_a_process_of_its_own_has_no_traceback(tmp_path):
 
 def test_methods_crossed_with_samplers_say_what_each_pair_costs(run, tmp_path):
     sizes = ["people=1", "prompts=1", "seeds=1", "shown=1", "overrides=['sampler.steps=2']"]
-    status, printed, complaint = run(compare_methods, *sizes, "methods.ProFusion=['method.finetune.steps=2']")
+    short = ["methods.profusion=['method.finetune.steps=2']"]
+    short.append("methods.textual_inversion=['method=tiny_textual_inversion','method.steps=2']")
+    short.append("methods.dreambooth=['method=tiny_dreambooth','method.steps=2','method.class_images.number=1']")
+    status, printed, complaint = run(compare_methods, *sizes, *short)
     assert status == 0, complaint
     rows = read_sheet(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
-    assert len(rows) == 2 * 5
+    assert len(rows) == 4 * 5
     cost = {(row["method"], row["sampler"]): row for row in rows}
-    assert [cost["ProFusion", name]["unet_evaluations"] for name in ("base", "mixed", "fusion")] == ["4", "6", "10"]
-    assert float(cost["prompt only", "base"]["learning s"]) == 0 < float(cost["ProFusion", "base"]["learning s"])
-    assert len({row["learning s"] for row in rows if row["method"] == "ProFusion"}) == 1
+    assert [cost["profusion", name]["unet_evaluations"] for name in ("base", "mixed", "fusion")] == ["4", "6", "10"]
+    assert float(cost["prompt_only", "base"]["learning s"]) == 0 < float(cost["profusion", "base"]["learning s"])
+    assert len({row["learning s"] for row in rows if row["method"] == "profusion"}) == 1

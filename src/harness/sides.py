@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from src.files.rows import Rows
@@ -29,6 +29,7 @@ from src.runs.run import Run
 from src.runs.store import write_json
 
 SHOWN = ("people_set", "world.reference", "world.oracle", "world.stranger")  # what decides how people look
+DRAWN_BY = ("reference", "oracle", "stranger")  # of the world
 PROMPT_ONLY = {"_target_": "src.methods.prompt_only.PromptOnly", "_partial_": True}
 
 
@@ -69,7 +70,7 @@ class Sides:
         """The same people, prompts and seeds for every side."""
         names = ("base", "judges", "people_set", "prompt_set")
         settings = {name: plain(self.cfg[name]) for name in names} | {"generic": self.cfg.sampler.generic}
-        settings |= {name: plain(self.world)[name] for name in ("reference", "oracle", "stranger")} | self._rounded()
+        settings |= {name: plain(self.world)[name] for name in DRAWN_BY} | self._rounded()
         return Study(
             root=Path(self.cfg.runs),
             people=self.people,
@@ -89,6 +90,7 @@ class Sides:
         self, study: Study, name: str, cfg: DictConfig, *, fresh_noise: int = 0, role: str = "method"
     ) -> tuple[Run, Rows]:
         """The side of one configuration of `method` and `sampler`; `role` becomes a tag of its run."""
+        self._check_alike(cfg)
         settings, study = self._of_method(study, cfg)
         method, variants = self.parts.method(cfg), self._variants(cfg)
         kept = self.people_folder(cfg)
@@ -133,6 +135,14 @@ class Sides:
         image = {name: run.summary().get(name) for name in ("unet_evaluations", "seconds_an_image")}
         learning = {"learning s": mean("seconds"), "learning GiB": mean("peak_bytes", GIB)}
         return {**image, **learning, "MB a person": mean("bytes", 1e6), "photos": run.summary()["photos"]}
+
+    def _check_alike(self, cfg: DictConfig) -> None:
+        """ValueError for a side that changes what all sides have in common: it would be drawn without that change."""
+        common = ("base", "judges", "people_set", "prompt_set", "tf32", *(f"world.{name}" for name in DRAWN_BY))
+        for name in common:
+            mine, its = (plain(OmegaConf.select(each, name)) for each in (self.cfg, cfg))
+            if mine != its:
+                raise ValueError(f"{name} ({its}) is the same for all sides of a study: set it for the whole command")
 
     def side_key(self, cfg: DictConfig, *, fresh_noise: int = 0) -> str:
         """The digest of the run that `method_side` makes of this configuration."""

@@ -19,9 +19,9 @@ LOOKED_AT = 64  # numbers of each tensor by which weights are known again
 def fingerprint(state: Mapping[str, Tensor]) -> str:
     """SHA-256 over names, shapes and first numbers of weights, the same on every device."""
     total = hashlib.sha256(repr([(name, tuple(value.shape)) for name, value in state.items()]).encode())
-    first = torch.cat([value.flatten()[:LOOKED_AT].float() for value in state.values()])
-    if not first.is_meta:  # meta tensors hold no numbers
-        total.update(first.cpu().numpy().tobytes())
+    for value in state.values():  # parts of a base may be on several devices
+        if not value.is_meta:  # meta tensors hold no numbers
+            total.update(value.detach().flatten()[:LOOKED_AT].float().cpu().numpy().tobytes())
     return total.hexdigest()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from src.harness.assembly import method_class
 from src.harness.build import plain
 from src.models.sources import lacking
 
@@ -29,10 +30,15 @@ def needs_of(cfg: DictConfig, command: str) -> list[Need]:
     """The base's weights, and what the world lists for this command."""
     found = [_weights(cfg), *dict.fromkeys(_of_augmentation(cfg))]
     for need in plain(cfg.world.needs):
-        if command in need["commands"]:
+        if command in need["commands"] and _used(cfg, need.get("network")):
             here = Path(need["place"]).exists()
             found.append(Need(need["what"], need["place"], "" if here else need["remedy"]))
     return found
+
+
+def _used(cfg: DictConfig, network: str | None) -> bool:
+    """Whether the method, if the command has one, is built on this trained network; None: on whatever method."""
+    return network is None or "method" not in cfg or network in method_class(cfg).trained
 
 
 def check(cfg: DictConfig, needs: Sequence[Need]) -> None:
