@@ -71,13 +71,13 @@ def pretrainings(cfg: DictConfig, own: Sequence[str]) -> list[Run]:
 def untested(cfg: DictConfig, claim: Mapping[str, Any]) -> Result:
     """The claim as it would be tested now, without findings: by it a stored result is found to be stale."""
     settings, configs = configured(cfg, claim)
-    first = next(iter(configs.values()), None)
+    weights = {name: Sides(config).weights for name, config in configs.items()}
     sides = {
         name: {**decisive(config), **pretraining_of(cfg, claim["sides"][name])} for name, config in configs.items()
     }
     return Result(
         claim=claim["claim"],
-        weights=digest({}, weights=Sides(first).weights, code="") if first else "",
+        weights=digest({"sides": weights}, weights={}, code="") if weights else "",
         code=code_of(CLAIM, *(plain(config.method) for config in configs.values())),
         commit=provenance.commit()["commit"],
         finished=provenance.now(),

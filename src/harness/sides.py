@@ -127,7 +127,8 @@ class Sides:
 
         0 where nothing is learned.
         """
-        learned = [read_json(path) for path in sorted(self.people_folder(cfg).glob("*.json"))]
+        paths = [self.people_folder(cfg) / f"{person}.json" for person in self.people]
+        learned = [read_json(path) for path in paths if path.exists()]
 
         def mean(name: str, unit: float = 1.0) -> float:
             return round(sum(each[name] for each in learned) / len(learned) / unit, 3) if learned else 0.0
