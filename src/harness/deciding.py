@@ -28,8 +28,8 @@ PERSON = (  # what is learned of somebody, beside its method: photos and their v
     *(f"models/{name}.py" for name in ("random_base", "inpainter", "pipelines")),
     *(f"data/{name}.py" for name in ("augment", "masks")),
 )
-DRAWING = ("sampling.py", "methods/drawing.py", "models/personal.py", "models/recording.py")
-IMAGE = (*PERSON, *DRAWING, "harness/study.py")  # beside its method
+DRAWING = ("sampling.py", "methods/drawing.py", "models/recording.py")
+IMAGE = (*PERSON, *DRAWING, "models/personal.py", "harness/study.py")  # beside its method
 SCORE = ("metrics", *(f"files/{name}.py" for name in ("pictures", "folders", "sheets", "rows")))
 SIDE = (*IMAGE, *SCORE)  # a run of images and their scores, beside its method
 STATISTIC = ("statistics", "files/rows.py")

@@ -39,7 +39,6 @@ def name_of(cfg: DictConfig) -> str:
 
 def trained(cfg: DictConfig) -> Run:
     """The finished run of this configuration: stored, continued, or made now."""
-
     check_training(cfg)
     computed = COMPUTED.get(cfg.trainer.precision, "float32")  # an unknown one is refused by the trainer
     check_dtype(device_of(cfg.trainer.accelerator), computed, "trainer.precision", instead="32-true")

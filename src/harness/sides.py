@@ -28,8 +28,8 @@ from src.runs.digests import digest
 from src.runs.run import Run
 from src.runs.store import write_json
 
-SHOWN = ("people_set", "world.reference", "world.oracle", "world.stranger")  # what decides how people look
 DRAWN_BY = ("reference", "oracle", "stranger")  # of the world
+SHOWN = ("people_set", *(f"world.{name}" for name in DRAWN_BY))  # what decides how people look
 PROMPT_ONLY = {"_target_": "src.methods.prompt_only.PromptOnly", "_partial_": True}
 
 
@@ -139,8 +139,7 @@ class Sides:
 
     def _check_alike(self, cfg: DictConfig) -> None:
         """ValueError for a side that changes what all sides have in common: it would be drawn without that change."""
-        common = ("base", "judges", "people_set", "prompt_set", "tf32", *(f"world.{name}" for name in DRAWN_BY))
-        for name in common:
+        for name in ("base", "judges", "prompt_set", "tf32", *SHOWN):
             mine, its = (plain(OmegaConf.select(each, name)) for each in (self.cfg, cfg))
             if mine != its:
                 raise ValueError(f"{name} ({its}) is the same for all sides of a study: set it for the whole command")

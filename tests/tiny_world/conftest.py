@@ -1,4 +1,4 @@
-"""What the tests of gates share: judges, nets and fine-tunings of which a closed form is known."""
+"""What the tests of the world share: untrained parts, and judges, nets and fine-tunings of a known closed form."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +11,32 @@ from torch import Tensor, nn
 from src.metrics.identity import Identity
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
+from src.tiny_world.generator import TEXT_WIDTH, new_text_encoder, new_tokenizer
 from src.tiny_world.judges.identity import write_onnx
+from src.tiny_world.names import Names
 from src.tiny_world.photos import reference
 from src.tiny_world.renderer.people import SPLITS
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return new_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def text_encoder(tokenizer):
+    torch.manual_seed(0)
+    return new_text_encoder(tokenizer).eval()
+
+
+@pytest.fixture(scope="module")
+def names():
+    torch.manual_seed(1)
+    return Names(TEXT_WIDTH)
+
+
+def ids_of(tokenizer, caption):
+    return tokenizer(caption, padding="max_length", return_tensors="pt").input_ids
 
 
 @pytest.fixture

@@ -1,38 +1,16 @@
 """Training of the base: pictures, captions and photos that are kept, and what the U-Net may read of a caption."""
 
 import numpy as np
-import pytest
 import torch
 
-from src.tiny_world.generator import TEXT_WIDTH, new_text_encoder, new_tokenizer
-from src.tiny_world.names import Names, encode_named, noun_of, traits_of
+from src.tiny_world.names import encode_named, noun_of, traits_of
 from src.tiny_world.photos import TinyPhotos
 from src.tiny_world.renderer.captions import asked_for
 from src.tiny_world.renderer.scenes import STYLES
 from src.tiny_world.training.base import named_states, shown_shares, shown_states
 from src.tiny_world.training.corpus import COUNT, NOUN, Wordings, word_ids
 from src.tiny_world.training.pictures import KeptPhotos, Pictures
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return new_tokenizer()
-
-
-@pytest.fixture(scope="module")
-def text_encoder(tokenizer):
-    torch.manual_seed(0)
-    return new_text_encoder(tokenizer).eval()
-
-
-@pytest.fixture(scope="module")
-def names():
-    torch.manual_seed(1)
-    return Names(TEXT_WIDTH)
-
-
-def ids_of(tokenizer, caption):
-    return tokenizer(caption, padding="max_length", return_tensors="pt").input_ids
+from tests.tiny_world.conftest import ids_of
 
 
 @torch.no_grad()

@@ -1,34 +1,13 @@
 """Names of people: as far from their noun as the gain says, and read as a pseudo-word is."""
 
-import pytest
 import torch
 
 from src.models.prompts import encode
-from src.tiny_world.generator import TEXT_WIDTH, new_text_encoder, new_tokenizer
-from src.tiny_world.names import Names, encode_named, noun_of, traits, traits_of
+from src.tiny_world.generator import TEXT_WIDTH
+from src.tiny_world.names import encode_named, noun_of, traits, traits_of
 from src.tiny_world.renderer.people import SPLITS, person_from
 from src.tiny_world.training.corpus import NOUN, word_ids
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return new_tokenizer()
-
-
-@pytest.fixture(scope="module")
-def text_encoder(tokenizer):
-    torch.manual_seed(0)
-    return new_text_encoder(tokenizer).eval()
-
-
-@pytest.fixture(scope="module")
-def names():
-    torch.manual_seed(1)
-    return Names(TEXT_WIDTH)
-
-
-def ids_of(tokenizer, caption):
-    return tokenizer(caption, padding="max_length", return_tensors="pt").input_ids
+from tests.tiny_world.conftest import ids_of
 
 
 def test_traits_are_standardised_over_training_people(names):
