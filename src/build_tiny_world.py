@@ -10,6 +10,7 @@ from src.harness.device import begun, memory_for
 from src.harness.world_stages import STAGES, WEIGHTS
 from src.runs.store import write_json
 from src.tiny_world.manifest import known_stages, replaced_gates, write_manifest
+from src.tiny_world.training import processes
 
 COMMAND = "python -m src.build_tiny_world"
 TOO_MUCH = "set a lower batch.base or batch.promptnet, or device=cpu"  # memory
@@ -26,6 +27,8 @@ def main(cfg: DictConfig) -> None:
     for stage in [name for name in STAGES if name not in ("unpack", "look")] if cfg.stage == "all" else [cfg.stage]:
         with memory_for(f"stage {stage}", TOO_MUCH, device):
             made = STAGES[stage](cfg, cache, device)
+        if processes.rank():  # the first one writes
+            continue
         path = cache / "reports.json"  # what the stages of this cache said of themselves
         reports = read_json(path) if path.exists() else {}
         reports |= {name: {"command": f"{COMMAND} stage={stage}", **report} for name, report in made.items()}

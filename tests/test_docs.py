@@ -117,7 +117,7 @@ def test_every_command_line_composes(line):
             pass
         case ["python", "-m", "pytest", *rest]:
             check_pytest(rest)
-        case ["python", "-m", module, *rest]:
+        case ["torchrun", "--nproc-per-node", _, "-m", module, *rest] | ["python", "-m", module, *rest]:
             check_ours(module, rest)
         case ["make", target]:
             assert target in TARGETS

@@ -28,6 +28,7 @@ from src.tiny_world.training.checkpoints import kept_tokenizer
 from src.tiny_world.training.corpus import Wordings, known_traits
 from src.tiny_world.training.loop import Budget
 from src.tiny_world.training.pictures import KeptPhotos, Pictures
+from src.tiny_world.training.processes import join
 from src.tiny_world.training.vae import train_vae
 from src.tiny_world.training.vision import train_vision
 
@@ -63,7 +64,8 @@ def pictures(cfg: DictConfig, cache: Path, device: torch.device) -> Report:
 
 
 def base(cfg: DictConfig, cache: Path, device: torch.device) -> Report:
-    """U-Net, text encoder and names."""
+    """U-Net, text encoder and names; several processes share each batch where torchrun has started them."""
+    join(device)
     how = {"batch": cfg.batch.base, "lr": cfg.lr.base, "compiled": cfg.compile, "pictures": cfg.pictures}
     return {"base": train_base(cache, budget=budget(cfg, "base"), device=device, **how)}
 

@@ -12,6 +12,7 @@ from src.sampling import NULL, Condition, Conditions, fusion_sample, seeded_rand
 from src.tiny_world.names import Names, traits_of
 
 PROMPT = "a photo of S*"
+GUIDANCE = 5.0  # of every picture that a gate looks at: what the grid of *base* chose, conf/sampler/tiny_base.yaml
 # (x [B, C, h, w], t 0-dim, rows) -> text state [B, L, D] of those rows of the run
 RowText = Callable[[Tensor, Tensor, slice], Tensor]
 
@@ -47,7 +48,7 @@ def noun_embedding(base: TextToImage, noun: str = "person") -> Tensor:
 
 @torch.no_grad()
 def sample_rows(
-    base: TextToImage, text: RowText, seeds: Sequence[int], *, guidance: float, steps: int, batch: int = 32
+    base: TextToImage, text: RowText, seeds: Sequence[int], *, steps: int, guidance: float = GUIDANCE, batch: int = 32
 ) -> Tensor:
     """Images [B, 3, H, W] in [-1, 1], row i from seeds[i]."""
     empty = base.text([""])
@@ -76,6 +77,6 @@ def sample_rows(
     return torch.cat(images)
 
 
-def from_captions(base: TextToImage, captions: Sequence[str], *, steps: int, guidance: float) -> Tensor:
+def from_captions(base: TextToImage, captions: Sequence[str], *, steps: int) -> Tensor:
     """One picture [B, 3, H, W] for each caption."""
-    return sample_rows(base, fixed_text(base, captions), range(len(captions)), guidance=guidance, steps=steps)
+    return sample_rows(base, fixed_text(base, captions), range(len(captions)), steps=steps)

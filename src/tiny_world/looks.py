@@ -1,7 +1,6 @@
 """What people look at: the world's pictures of the first validation people, from the renderer to fine-tuning."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,8 +18,7 @@ PROMPTS = (  # of the validation set, one family each
     "a photo of S* wearing a green beanie in the city",
     "an oil painting of S*",
 )
-ALONE: dict[str, Any] = {"steps": 20, "guidance": 1.5}  # as gates 0 and 7 sample
-CAPTION: dict[str, Any] = {"steps": 20, "guidance": 4.0}  # as gates 3 and 9
+STEPS = 20  # as gates 0, 3, 7 and 9 sample
 # (prompt with S*, seeds) -> images; of somebody who was learned
 Drawn = Callable[[str, Sequence[int]], Tensor]
 
@@ -48,7 +46,7 @@ def known_by(
     if names is not None:
         texts = {"its name": named_text(base, names, chosen), **texts}
     columns = {"photo": list(photos)}
-    columns |= {name: list(sample_rows(base, text, range(count), **ALONE)) for name, text in texts.items()}
+    columns |= {name: list(sample_rows(base, text, range(count), steps=STEPS)) for name, text in texts.items()}
     for photo in photos:
         for name, draw in learned(photo[None]).items():
             for prompt in PROMPTS:
@@ -66,5 +64,5 @@ def in_every_style(base: TextToImage, count: int) -> dict[str, list[Tensor]]:
         scenes = [scene_for(person, style=style) for style in STYLES]
         captions = [full_caption(scene) for scene in scenes]
         rows[f"{person}, renderer"] = list(pictures((person, scene) for scene in scenes))
-        rows[f"{person}, base"] = list(from_captions(base, captions, **CAPTION))
+        rows[f"{person}, base"] = list(from_captions(base, captions, steps=STEPS))
     return rows

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from src.models.base import TextToImage
-from src.tiny_world.base_sampling import PROMPT
+from src.tiny_world.base_sampling import GUIDANCE, PROMPT
 from src.tiny_world.gates.gate import gate, print_gates
 from src.tiny_world.gates.measure import World, run_gates
 from src.tiny_world.gates.words import JOINT, WORDS
@@ -54,3 +54,8 @@ def test_gates_run_by_number_and_refuse_what_is_not_there(tiny_base: TextToImage
     rows = run_gates(world, [1], echo=told.append)
     assert [row.number for row in rows] == [1, 1, 1] and len(told) == 1
     json.dumps([asdict(row) for row in rows], allow_nan=False)
+
+
+def test_gates_look_with_the_guidance_that_was_chosen_for_base_sampling() -> None:
+    chosen = yaml.safe_load((CONF / "sampler" / "tiny_base.yaml").read_text())
+    assert chosen["guidance"] == {"joint": GUIDANCE}

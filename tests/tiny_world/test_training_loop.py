@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from src.tiny_world.training import loop
+from src.tiny_world.training import loop, processes
 from src.tiny_world.training.checkpoints import averaged, write_start
 from src.tiny_world.training.loop import Budget, Descent, fit
 
@@ -74,3 +74,42 @@ def test_a_training_ends_when_its_time_is_over(tmp_path):
         linear(), regression, checkpoint=tmp_path / "run.pt", budget=Budget(10**9, 0.01), descent=Descent(0.05), seed=1
     )
     assert 1 < report["steps"] < 10**6 and report["wall_s"] <= 2
+
+
+def half_a_batch(net, generator):
+    """Half of what `whole_batch` draws: the half of this process."""
+    x = torch.randn(8, 3, generator=torch.Generator().manual_seed(generator.initial_seed() % 1_000_003))
+    mine = x[4 * processes.rank() :][:4]
+    return (net(mine) - mine.sum(1, keepdim=True)).square().mean(), {}
+
+
+def one_of_two(rank, folder):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    assert processes.share(8) == 4
+    with pytest.raises(ValueError, match=r"batch \(9\) must be a multiple of the number of processes \(2\)"):
+        processes.share(9)
+    net, slowest = linear(), processes.agreed(0.1 * rank)
+    assert slowest == pytest.approx(0.1)
+    fit(net, half_a_batch, checkpoint=folder / f"{rank}.pt", budget=Budget(6), descent=Descent(0.05), seed=1)
+    torch.save(net.state_dict(), folder / f"net-{rank}.pt")
+
+
+def test_two_processes_descend_as_one_that_sees_both_halves(tmp_path):
+    torch.multiprocessing.spawn(one_of_two, args=(tmp_path,), nprocs=2)
+    one = linear()
+
+    def whole_batch(net, generator):
+        x = torch.randn(8, 3, generator=torch.Generator().manual_seed(generator.initial_seed() % 1_000_003))
+        return (net(x) - x.sum(1, keepdim=True)).square().mean(), {}
+
+    fit(one, whole_batch, checkpoint=tmp_path / "one.pt", budget=Budget(6), descent=Descent(0.05), seed=1)
+    two = [torch.load(tmp_path / f"net-{rank}.pt") for rank in (0, 1)]
+    for name, weights in one.state_dict().items():
+        assert torch.allclose(two[0][name], weights, atol=1e-6) and torch.equal(two[0][name], two[1][name])
+    assert (tmp_path / "0.pt").exists() and not (tmp_path / "1.pt").exists()
+
+
+def test_several_processes_are_for_the_cpu(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "here")
+    with pytest.raises(ValueError, match=r"device \(cuda\) must be cpu for several processes"):
+        processes.join(torch.device("cuda"))

@@ -13,7 +13,7 @@ from torch import Tensor
 from src.metrics.identity import Identity
 from src.metrics.text_similarity import TextSimilarity
 from src.models.base import TextToImage
-from src.tiny_world.base_sampling import from_captions
+from src.tiny_world.base_sampling import GUIDANCE, from_captions
 from src.tiny_world.gates.gate import Gate, gate
 from src.tiny_world.photos import pictures
 from src.tiny_world.renderer.captions import full_caption
@@ -73,7 +73,6 @@ def text_gates(
     groups: int = 2,
     coloured: int = 48,
     steps: int = 20,
-    guidance: float = 4.0,
 ) -> list[Gate]:
     """Gate 3: the base follows text, by what text judges make of pictures it generates from full captions.
 
@@ -84,7 +83,7 @@ def text_gates(
     """
 
     def generated(captions: Sequence[str]) -> Tensor:
-        return from_captions(base, captions, steps=steps, guidance=guidance)
+        return from_captions(base, captions, steps=steps)
 
     chosen = distinct_scenes(SPLITS["validation"][6000 : 6000 + 2 * groups * GROUP])[: groups * GROUP]
     captions = captions_of(chosen)
@@ -94,7 +93,7 @@ def text_gates(
     right, wrong = captions_of(pairs), captions_of((seed, swapped(scene)) for seed, scene in pairs)
     real, made = pictures(pairs), generated(right)
     colours = {j.name: (preferred(j, real, right, wrong), preferred(j, made, right, wrong)) for j in judges}
-    setting = {"steps": steps, "guidance": guidance}
+    setting = {"steps": steps, "guidance": GUIDANCE}
     return [
         _quotient("base: retrieval, generated over real", rates, setting | {"pictures": len(chosen)}),
         _quotient("base: colours at their objects, generated over real", colours, setting | {"pictures": coloured}),
@@ -108,7 +107,6 @@ def style_gates(
     *,
     groups: int = 2,
     steps: int = 20,
-    guidance: float = 4.0,
 ) -> list[Gate]:
     """Gate 9: what people look at, style by style, on `groups` of 32 pictures of each generated from full captions.
 
@@ -121,7 +119,7 @@ def style_gates(
         seeds = SPLITS["validation"][2000 + 400 * number : 2400 + 400 * number]
         chosen = distinct_scenes(seeds, style=style)[: groups * GROUP]
         captions = captions_of(chosen)
-        real, made = pictures(chosen), from_captions(base, captions, steps=steps, guidance=guidance)
+        real, made = pictures(chosen), from_captions(base, captions, steps=steps)
         quotients = {j.name: retrieval(j, made, captions) / retrieval(j, real, captions) for j in judges}
         quotients["face"] = float(faces.present(made).float().mean() / faces.present(real).float().mean())
         rows.append(gate(9, f"{style}: text and faces, generated over real", min(quotients.values()), 0.85, quotients))

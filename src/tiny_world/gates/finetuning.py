@@ -20,7 +20,7 @@ from src.tiny_world.photos import reference
 
 PATH = (25, 50, 100, 200, 400)  # steps
 WAY = 0.9  # of its way from PromptNet alone to its best: how far identity has come where the gate looks
-SAMPLING = {"steps": 15, "guidance": 1.5}  # of *base* sampling, where nothing else is asked for
+SAMPLING = {"steps": 15}  # of *base* sampling, where nothing else is asked for
 
 
 def identity_scores(

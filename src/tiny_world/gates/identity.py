@@ -9,13 +9,11 @@ from torch import Tensor
 from src.metrics.identity import Identity
 from src.models.base import TextToImage
 from src.models.promptnet import PromptNet
-from src.tiny_world.base_sampling import RowText, named_text, person_text, sample_rows
+from src.tiny_world.base_sampling import GUIDANCE, RowText, named_text, person_text, sample_rows
 from src.tiny_world.gates.gate import Gate, gate
 from src.tiny_world.names import Names
 from src.tiny_world.photos import pictures, reference
 from src.tiny_world.renderer.scenes import reference_scene
-
-GUIDANCE = 1.5
 
 
 def other_photos(people: Sequence[int], each: int) -> Tensor:
@@ -93,7 +91,7 @@ def _recognised(
     shown: Tensor | None = None,
 ) -> tuple[float, dict[str, Any]]:
     """The worst judge's share of people who are closer to their own picture, and all that was measured."""
-    made = sample_rows(base, text, range(len(people)), guidance=GUIDANCE, steps=steps)
+    made = sample_rows(base, text, range(len(people)), steps=steps)
     near = likeness(judges, made, people, shown=shown)
     details = {"judges": near, "people": len(people), "steps": steps, "guidance": GUIDANCE}
     return min(each["closer"] for each in near.values()), details

@@ -17,6 +17,7 @@ from src.tiny_world.training.corpus import NOUN, Latents, Wordings, known_traits
 from src.tiny_world.training.loop import Budget, Descent, fit, mixed
 from src.tiny_world.training.pictures import Pictures
 from src.tiny_world.training.probe import Probe
+from src.tiny_world.training.processes import share
 
 EMPTY = 0.1  # of the captions are empty
 NOT_PHOTO = 1.5  # how often a picture that is no photo is shown, for a photo's once
@@ -86,11 +87,11 @@ def train_base(
     compiled: bool = False,
     seed: int = 2,
 ) -> dict[str, Any]:
-    """U-Net, text encoder and names together on captioned pictures; weighted noise loss, 10 % empty captions.
+    """U-Net, text encoder and names together; weighted noise loss, 10 % empty captions.
 
-    pictures: {"count", "per_person"}. compiled: the U-Net by torch.compile.
+    pictures: {"count", "per_person"}. batch: of all processes together. compiled: the U-Net by torch.compile.
     """
-    drawn = Pictures(cache, first=0, **pictures)
+    mine, drawn = share(batch), Pictures(cache, first=0, **pictures)
     tokenizer = kept_tokenizer(cache)
     latents, wordings = Latents(cache, drawn, device), Wordings(cache, drawn, tokenizer, device)
     people, shares = known_traits(cache, drawn, device), shown_shares(wordings.style)
@@ -100,14 +101,14 @@ def train_base(
     alpha_bar, weights = alpha_bar.float().to(device), loss_weights(alpha_bar).to(device)
 
     def loss(net: Any, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
-        draw = torch.rand(2, batch, generator=generator, device=device, dtype=torch.float64)
+        draw = torch.rand(2, mine, generator=generator, device=device, dtype=torch.float64)
         index = torch.searchsorted(shares, draw[0]).clamp(max=drawn.count - 1)
         ids, at = wordings.sample(index, generator)
         silent = draw[1] < EMPTY
         ids, at = torch.where(silent[:, None], empty, ids), torch.where(silent, 0, at)
         x_0 = latents.sample(index, generator)
         eps = torch.randn(x_0.shape, generator=generator, device=device)
-        t = torch.randint(len(alpha_bar), (batch,), generator=generator, device=device)
+        t = torch.randint(len(alpha_bar), (mine,), generator=generator, device=device)
         level = alpha_bar[t].view(-1, 1, 1, 1)
         x_t = level.sqrt() * x_0 + (1 - level).sqrt() * eps
         with mixed(device):

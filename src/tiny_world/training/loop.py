@@ -20,6 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel
 
 from src.tiny_world.training.checkpoints import resume, save
+from src.tiny_world.training.processes import APART, agreed, average_gradients, rank
 
 SAVE_EVERY = 60.0  # seconds
 LOG_EVERY = 50  # steps; a loss is looked at, and a GPU waited for, no more often
@@ -86,6 +87,7 @@ def fit(
 
     `loss` draws all its randomness from the generator it is given, which lives on the device `draws` and is a pure
     function of (seed, step): a run that was stopped ends as one that was not. `probe` is asked at every log line.
+    Of several processes (torchrun) each draws its own share of a batch; the first one writes.
     Returns steps, wall seconds, device and the last losses, for the manifest.
     """
     device = torch.device(device)
@@ -99,12 +101,14 @@ def fit(
     while spent < 1:
         for group in optimizer.param_groups:
             group["lr"] = descent.rate(step, spent)
-        value, parts = loss(net, torch.Generator(draws).manual_seed(seed * 1_000_003 + step))
+        value, parts = loss(net, torch.Generator(draws).manual_seed((seed + APART * rank()) * 1_000_003 + step))
         _descend(net, optimizer, value)
         step += 1
         if step % AVERAGE_EVERY == 0:
             average.update_parameters(net)
-        spent = budget.spent(step, time.monotonic() - started)
+        spent = agreed(budget.spent(step, time.monotonic() - started))
+        if rank():
+            continue
         due = spent >= 1 or time.monotonic() - saved_at > SAVE_EVERY
         if step % LOG_EVERY == 0 or due:
             log = _finite(checkpoint, step, value, parts)
@@ -128,6 +132,7 @@ def _descend(net: nn.Module, optimizer: torch.optim.Optimizer, value: Tensor) ->
     """One step down the loss, its gradient clipped to norm 1."""
     optimizer.zero_grad(set_to_none=True)
     value.backward()
+    average_gradients(net)
     nn.utils.clip_grad_norm_(net.parameters(), 1.0)
     optimizer.step()
 
