@@ -14,6 +14,7 @@ from src.harness import claim as claim_sides
 from src.harness.settings import check, schema
 from src.methods.profusion import ProFusion
 from src.models.promptnet import PromptNet
+from src.statistics.finding import PATH
 
 CONF = Path(__file__).parents[1] / "conf"
 ROOTS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem not in ("quiet", "compute"))
@@ -72,16 +73,38 @@ def test_the_command_line_wins_over_the_experiment(world):
 @pytest.mark.parametrize("name", CLAIMS)
 def test_every_side_of_a_claim_composes_and_no_two_are_alike(name):
     cfg = hydra.compose("claims")
-    sides = [claim_sides.side(cfg.overrides, own) for own in cfg.claim[name].sides.values()]
+    claim = build.plain(cfg.claim[name])
+    overrides = claim_sides.sides_of(claim)
+    sides = [claim_sides.side(cfg.overrides, own) for own in overrides.values()]
     for side in sides:
         build.check_targets(side)
     plain = [
         build.plain(OmegaConf.masked_copy(side, ["method", "promptnet", "sampler", "augmentation"])) for side in sides
     ]
-    penalties = [[o for o in own if o.startswith(claim_sides.PENALTY)] for own in cfg.claim[name].sides.values()]
+    penalties = [[o for o in own if o.startswith(claim_sides.PENALTY)] for own in overrides.values()]
     plain = [[*pair] for pair in zip(plain, penalties, strict=True)]
     assert all(a != b for a, b in combinations(plain, 2))
-    assert all({test.better, test.worse} <= set(cfg.claim[name].sides) for test in cfg.claim[name].tests)
+    known = {PATH: claim_sides.paths_of(claim)}
+    assert all({t["better"], t["worse"]} <= set(known.get(t["kind"], overrides)) for t in claim["tests"])
+    assert set(claim.get("shown", overrides)) <= set(overrides)
+
+
+def test_a_claim_along_a_path_has_each_side_at_each_strength():
+    claim = {
+        "sides": {"a": ["sampler=tiny_base"], "b": [], "oracle": ["method=prompt_only"]},
+        "strengths": [
+            {"sides": ["a"], "of": {"light": ["x=1"], "heavy": ["x=9"]}},
+            {"sides": ["b"], "of": {"none": ["y=0"]}},
+        ],
+    }
+    assert claim_sides.sides_of(claim) == {
+        "oracle": ["method=prompt_only"],
+        "a, light": ["sampler=tiny_base", "x=1"],
+        "a, heavy": ["sampler=tiny_base", "x=9"],
+        "b, none": ["y=0"],
+    }
+    everywhere = {"sides": {"a": [], "b": []}, "strengths": [{"of": {"light": ["x=1"]}}]}
+    assert list(claim_sides.sides_of(everywhere)) == ["a, light", "b, light"]
 
 
 def test_a_mistyped_target_argument_is_named():

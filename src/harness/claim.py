@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from src.files.rows import Rows
 from src.harness.assembly import changed
 from src.harness.build import count, plain
 from src.harness.compose import compose
@@ -20,7 +21,8 @@ from src.reports.claims import Result
 from src.runs import provenance
 from src.runs.digests import digest
 from src.runs.run import Run
-from src.statistics.finding import finding
+from src.statistics.finding import PATH, Finding, finding, path_finding
+from src.statistics.scale import Anchors
 
 PENALTY = "learning.penalty="  # a side's override that speaks of pre-training
 
@@ -30,7 +32,27 @@ def configured(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[list[str], di
     sizes = [f"{name}={count(cfg, name)}" for name in ("people", "prompts", "seeds")]
     settings = [*(plain(cfg.overrides) or []), *sizes]
     common = [*settings, f"runs={cfg.runs}", "logger=disabled", *handed_on(cfg)]
-    return settings, {name: side(common, own) for name, own in claim["sides"].items()}
+    return settings, {name: side(common, own) for name, own in sides_of(claim).items()}
+
+
+def sides_of(claim: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Every side with its overrides; of a claim along a path each side at each strength of learning."""
+    sides = {}
+    for name, strengths in paths_of(claim).items():
+        sides |= {at: [*claim["sides"][name], *more] for at, more in strengths.items()}
+    return {**{name: own for name, own in claim["sides"].items() if name not in paths_of(claim)}, **sides}
+
+
+def paths_of(claim: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
+    """Of a claim along a path: side -> "SIDE, STRENGTH" -> the overrides of that strength, light to over-fitted.
+
+    Each entry of `strengths` names its sides, or none for all of them: methods are not learned by the same settings.
+    """
+    paths: dict[str, dict[str, list[str]]] = {}
+    for way in claim.get("strengths") or ():
+        for name in way.get("sides") or claim["sides"]:
+            paths[name] = {f"{name}, {strength}": own for strength, own in way["of"].items()}
+    return paths
 
 
 def side(common: Sequence[str], own: Sequence[str]) -> DictConfig:
@@ -73,7 +95,7 @@ def untested(cfg: DictConfig, claim: Mapping[str, Any]) -> Result:
     settings, configs = configured(cfg, claim)
     weights = {name: Sides(config).weights for name, config in configs.items()}
     sides = {
-        name: {**decisive(config), **pretraining_of(cfg, claim["sides"][name])} for name, config in configs.items()
+        name: {**decisive(config), **pretraining_of(cfg, sides_of(claim)[name])} for name, config in configs.items()
     }
     return Result(
         claim=claim["claim"],
@@ -82,9 +104,17 @@ def untested(cfg: DictConfig, claim: Mapping[str, Any]) -> Result:
         commit=provenance.commit()["commit"],
         finished=provenance.now(),
         machine=provenance.machine(),
-        settings=[*settings, *(f"{name}: {', '.join(own)}" for name, own in claim["sides"].items())],
+        settings=[*settings, *(f"{name}: {', '.join(own)}" for name, own in sides_of(claim).items())],
         asked=digest(portable({"settings": settings, "sides": sides, "claim": claim}), weights={}, code=""),
     )
+
+
+def found(claim: Mapping[str, Any], rows: Mapping[str, Rows], anchors: Anchors, test: Mapping[str, Any]) -> Finding:
+    """What one test finds: between two sides, or between the paths of two."""
+    if test["kind"] != PATH:
+        return finding(rows, anchors, **test)
+    paths = {name: [rows[at] for at in strengths] for name, strengths in paths_of(claim).items()}
+    return path_finding(paths, anchors, **test)
 
 
 def tested(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[Result, Evidence]:
@@ -92,7 +122,7 @@ def tested(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[Result, Evidence]
     _, configs = configured(cfg, claim)
     for config in configs.values():
         check(config, needs_of(config, "ablate"))
-    trainings = {name: pretrainings(cfg, claim["sides"][name]) for name in configs}
+    trainings = {name: pretrainings(cfg, sides_of(claim)[name]) for name in configs}
     folders = {name: str(runs[-1].path("promptnet")) for name, runs in trainings.items() if runs}
     configs |= {name: changed(configs[name], {"promptnet.folder": folder}) for name, folder in folders.items()}
     studies = {name: Sides(config) for name, config in configs.items()}
@@ -105,8 +135,9 @@ def tested(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[Result, Evidence]
     every = [*made.values(), *given.values(), *(run for runs in trainings.values() for run in runs)]
     result = replace(
         untested(cfg, claim),
-        findings=[finding(rows, between, **test) for test in claim["tests"]],
+        findings=[found(claim, rows, between, test) for test in claim["tests"]],
         seconds=round(sum({run.folder: run.summary()["wall_seconds"] for run in every}.values())),
     )
     marks = {"selecting": plain(first.cfg.judges.selecting), "towers": towers(first.cfg)}
-    return result, Evidence(made, given, claim.get("shown", list(made)), **marks)
+    paths = {name: list(strengths) for name, strengths in paths_of(claim).items()}
+    return result, Evidence(made, given, claim.get("shown", list(made)), paths=paths, **marks)

@@ -66,6 +66,29 @@ def scatter(rows: Sequence[Mapping[str, Any]], *, x: str, y: str, by: str, marke
     return _png(figure)
 
 
+def paths(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """A PNG with text against identity: a line for each `path` through its strengths, which are written at its points.
+
+    rows: path, strength, and text and identity with NAME_low and NAME_high, in the order of each path.
+    """
+    figure = _figure(figsize=(7.5, 5), layout="constrained")
+    axes = figure.subplots()
+    for name in dict.fromkeys(row["path"] for row in rows):
+        points = [row for row in rows if row["path"] == name]
+        x, y = ([row[kind] for row in points] for kind in ("identity", "text"))
+        reach = {
+            f"{axis}err": [[r[k] - r[f"{k}_low"] for r in points], [r[f"{k}_high"] - r[k] for r in points]]
+            for axis, k in (("x", "identity"), ("y", "text"))
+        }
+        line = axes.errorbar(x, y, **reach, marker="o", elinewidth=0.4, label=name)
+        for row in points:
+            place, colour = (row["identity"], row["text"]), line.lines[0].get_color()
+            axes.annotate(row["strength"], place, xytext=(4, 4), textcoords="offset points", fontsize=7, color=colour)
+    axes.set(xlabel="identity, from floor (0) to ceiling (1)", ylabel="text, from floor (0) to ceiling (1)")
+    axes.legend(loc="best")
+    return _png(figure)
+
+
 def bars(panels: Sequence[Mapping[str, Any]]) -> bytes:
     """A PNG with a panel for each {title, unit, bars: (label, value), ...}, the first bar on top."""
     longest = max(len(panel["bars"]) for panel in panels)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from src.statistics.finding import finding
+from src.statistics.finding import finding, path_finding
 from src.statistics.verdict import NOT_SUPPORTED, SUPPORTED, UNDECIDED, together
 
 ANCHORS = {
@@ -68,3 +68,28 @@ def test_what_cannot_be_tested_is_named(change, message):
     sides = {"new": side(0.0), "old": side(0.0)}
     with pytest.raises(ValueError, match=message):
         finding(sides, ANCHORS, **{"better": "new", "worse": "old", "kind": "text", "margin": 0.0, **change})
+
+
+def along(lift, *, people=20, seed=0):
+    """A path of three strengths: identity rises by .15, text falls by .1 a strength and lies `lift` above."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, 0.02, (3, people, 2, 2))
+    return [
+        [
+            {"person": f"p{p}", "prompt": q, "seed": 0, "text/a": 0.4 - 0.1 * k + lift + noise[k, p, q, 0],
+             "identity/a": 0.25 + 0.15 * k + noise[k, p, q, 1]}
+            for p in range(people)
+            for q in range(2)
+        ]
+        for k in range(3)
+    ]  # fmt: skip
+
+
+def test_a_path_is_tested_in_units_from_floor_to_ceiling():
+    paths = {"new": along(0.1, seed=1), "old": along(0.0, seed=2)}
+    found = path_finding(paths, ANCHORS, better="new", worse="old", margin=0.0)
+    assert found.verdict == SUPPORTED and found.kind == "text at equal identity"
+    assert found.difference.mean == pytest.approx(0.2, abs=0.02)  # .1 of a text score from 0 to .5
+    assert path_finding(paths, ANCHORS, better="old", worse="new", margin=0.1).verdict == NOT_SUPPORTED
+    with pytest.raises(ValueError, match="'third' is unknown: choose one of new, old"):
+        path_finding(paths, ANCHORS, better="third", worse="old", margin=0.0)
