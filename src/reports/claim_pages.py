@@ -68,7 +68,7 @@ def path_table(result: Result, evidence: Evidence) -> Table:
     rows = []
     for f in (f for f in result.findings if f.kind == PATH):
         area, low, high = area_between(paths[f.better], paths[f.worse])
-        stretch = common_stretch(*(mean_curve(person_curves(paths[name])) for name in (f.better, f.worse)))
+        stretch = common_stretch(*(mean_curve(person_curves(paths[name]).values()) for name in (f.better, f.worse)))
         between = "no common identity" if stretch is None else f"{stretch[0]:.3f} {stretch[1]:.3f}"
         row = {"paths": f"{f.better} - {f.worse}", "text at equal identity": f.difference.mean, "area": area}
         rows.append({**row, "95 %": f"{low:+.3f} {high:+.3f}", "identity from, to": between})

@@ -5,7 +5,7 @@ against each other where they have reached the same identity, not where they hav
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -93,10 +93,10 @@ def text_at_equal_identity(a: Path, b: Path) -> Interval:
     return replace(interval(each, "height"), prompts=prompts, seeds=seeds)
 
 
-def mean_curve(curves: Mapping[str, Curve]) -> Curve:
+def mean_curve(curves: Collection[Curve]) -> Curve:
     """The curve of the means over people at each strength; of those who have a score at every strength."""
-    length = max(map(len, curves.values()), default=0)
-    whole = [own for own in curves.values() if len(own) == length]
+    length = max(map(len, curves), default=0)
+    whole = [own for own in curves if len(own) == length]
     return [(mean([own[k][0] for own in whole]), mean([own[k][1] for own in whole])) for k in range(length)]
 
 
@@ -110,9 +110,7 @@ def area_between(a: Path, b: Path, *, draws: int = 2000, seed: int = 0) -> tuple
     people = sorted(curves_a)
     rng = np.random.default_rng(seed)
     chosen = [people, *([people[i] for i in drawn] for drawn in rng.integers(0, len(people), (draws, len(people))))]
-    areas = [
-        _area(*(mean_curve(dict(enumerate(own[p] for p in who))) for own in (curves_a, curves_b))) for who in chosen
-    ]
+    areas = [_area(*(mean_curve([own[p] for p in who]) for own in (curves_a, curves_b))) for who in chosen]
     if math.isnan(areas[0]):
         return math.nan, math.nan, math.nan
     low, high = np.nanquantile(areas[1:], [0.025, 0.975])

@@ -97,7 +97,7 @@ def test_a_strength_without_a_face_is_left_out_of_that_persons_curve_alone():
         row["identity"] = math.nan if row["person"] == "1" else row["identity"]
     curves = person_curves(path)
     assert len(curves["0"]) == len(STRENGTHS) and len(curves["1"]) == len(STRENGTHS) - 1
-    assert np.allclose(mean_curve(curves), curves["0"])
+    assert np.allclose(mean_curve(curves.values()), curves["0"])
 
 
 def test_the_area_is_that_of_a_parallelogram_and_its_interval_holds_it():
