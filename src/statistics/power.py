@@ -1,7 +1,7 @@
 """How wide an interval will be: from the variance components of a few people to the sizes of a study."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -48,6 +48,22 @@ def components(rows: Sequence[Row], column: str) -> Components:
     )
 
 
+def components_by_halves(
+    person_values: Callable[[Collection[str]], Sequence[float]], prompts: Sequence[str]
+) -> Components:
+    """Of people and of prompts within a person, for a statistic that is no mean of rows (text at equal identity).
+
+    person_values: prompts -> the statistic of each person over these, nan left out. Its variance over all prompts and
+    over each half of them tells the two apart; the variance of seeds lies within that of prompts. With one prompt all
+    of it is said to be of people. ValueError for fewer than two people.
+    """
+    halves = [person_values(prompts[k::2]) for k in range(2) if prompts[k::2]]
+    whole = _variance(person_values(prompts))
+    of_prompts = len(prompts) * (np.mean([_variance(own) for own in halves]) - whole) if len(prompts) > 1 else 0.0
+    of_prompts = min(max(0.0, float(of_prompts)), whole * len(prompts))
+    return Components(people=whole - of_prompts / len(prompts), prompts=of_prompts, seeds=0.0)
+
+
 def half_width(found: Components, people: int, prompts: int, seeds: int, level: float = 0.95) -> float:
     """Half the width of Student's interval of a mean over so many people."""
     return _half(found.of_person_mean(prompts, seeds), people, level)
@@ -73,6 +89,13 @@ def cheapest(
     sizes = [(enough_people(found.of_person_mean(p, s), wanted, least=least), p, s) for p, s in product(prompts, seeds)]
     reached = [(n, p, s) for n, p, s in sizes if n is not None]
     return min(reached, key=lambda size: (math.prod(size), size[0]), default=None)
+
+
+def _variance(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    if len(known) < 2:
+        raise ValueError(f"{len(known)} people have no variance: it takes two who can be compared")
+    return float(np.var(known, ddof=1))
 
 
 def _half(variance: float, people: int, level: float) -> float:

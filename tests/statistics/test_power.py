@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from src.statistics.interval import interval
-from src.statistics.power import Components, cheapest, components, enough_people, half_width
+from src.statistics.power import Components, cheapest, components, components_by_halves, enough_people, half_width
 
 TRUE = Components(people=0.02, prompts=0.05, seeds=0.08)
 
@@ -70,3 +70,15 @@ def test_rows_that_tell_no_variances_apart_are_refused():
         components(rows[:-1], "x")
     with pytest.raises(ValueError, match="of 1 people"):
         components(rows[:2], "x")
+
+
+def test_halves_of_the_prompts_tell_people_from_prompts():
+    table = np.array([row["x"] for row in drawn(np.random.default_rng(4), 6000, 6, 1)]).reshape(6000, 6)
+    found = components_by_halves(lambda prompts: list(table[:, [int(q) for q in prompts]].mean(1)), list("012345"))
+    by_rows = components(drawn(np.random.default_rng(4), 6000, 6, 1), "x")
+    assert (found.people, found.prompts) == pytest.approx((by_rows.people, by_rows.prompts), rel=0.1)
+    assert found.of_person_mean(6, 1) == pytest.approx(table.mean(1).var(ddof=1))
+    alone = components_by_halves(lambda prompts: list(table[:, 0]), ["0"])
+    assert (alone.people, alone.prompts) == (pytest.approx(table[:, 0].var(ddof=1)), 0)
+    with pytest.raises(ValueError, match="1 people have no variance"):
+        components_by_halves(lambda prompts: [0.5, np.nan], ["0"])
