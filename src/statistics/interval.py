@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -58,12 +59,13 @@ def paired_difference(
     `pair` may leave out "seed" where the two sides have different noise: rows of one cell are then averaged.
     ValueError unless both sides have the same cells with the same number of rows.
     """
-    cells_a, cells_b = _cells(rows_a, column, pair), _cells(rows_b, column, pair)
-    _check_pairs(cells_a, cells_b, pair)
-    each = [
-        {**dict(zip(pair, key, strict=True)), "difference": mean(cells_a[key]) - mean(cells_b[key])} for key in cells_a
-    ]
+    each = _differences(rows_a, rows_b, column, pair)
     return replace(interval(each, "difference"), seeds=len({str(row["seed"]) for row in rows_a}))
+
+
+def person_differences(rows_a: Sequence[Row], rows_b: Sequence[Row], column: str) -> dict[str, float]:
+    """The mean difference a - b of each person. ValueError as of `paired_difference`."""
+    return person_means(_differences(rows_a, rows_b, column, CELL), "difference")
 
 
 def common_difference(rows_a: Sequence[Row], rows_b: Sequence[Row], column: str) -> Interval | None:
@@ -83,6 +85,16 @@ def prompt_means(rows: Sequence[Row], column: str) -> dict[str, tuple[float, flo
         means = list(person_means(known, column).values())
         found[prompt] = (mean(means), *t_interval(means))
     return found
+
+
+def _differences(
+    rows_a: Sequence[Row], rows_b: Sequence[Row], column: str, pair: Sequence[str]
+) -> list[dict[str, Any]]:
+    cells_a, cells_b = _cells(rows_a, column, pair), _cells(rows_b, column, pair)
+    _check_pairs(cells_a, cells_b, pair)
+    return [
+        {**dict(zip(pair, key, strict=True)), "difference": mean(cells_a[key]) - mean(cells_b[key])} for key in cells_a
+    ]
 
 
 def _cells(rows: Sequence[Row], column: str, pair: Sequence[str]) -> dict[Cell, list[float]]:

@@ -75,19 +75,24 @@ def height(a: Curve, b: Curve) -> float:
     return float(np.mean(text_at(a, identity) - text_at(b, identity)))
 
 
+def heights(a: Path, b: Path) -> dict[str, float]:
+    """Text of a minus text of b at equal identity for each person; nan for one whose curves have no common stretch.
+
+    ValueError if the sides have different people.
+    """
+    curves_a, curves_b = person_curves(a), person_curves(b)
+    if set(curves_a) != set(curves_b):
+        raise ValueError("the two sides have different people: compare them over the same ones")
+    return {person: height(curve, curves_b[person]) for person, curve in curves_a.items()}
+
+
 def text_at_equal_identity(a: Path, b: Path) -> Interval:
     """The difference a - b of text at equal identity, the mean over people (METHOD, section 6).
 
     a, b: rows with the columns "text" and "identity", normalised. left_out: people whose curves have no common stretch.
     ValueError if the sides have different people.
     """
-    curves_a, curves_b = person_curves(a), person_curves(b)
-    if set(curves_a) != set(curves_b):
-        raise ValueError("the two sides have different people: compare them over the same ones")
-    each = [
-        {"person": person, "prompt": "all", "height": height(curve, curves_b[person])}
-        for person, curve in curves_a.items()
-    ]
+    each = [{"person": person, "prompt": "all", "height": own} for person, own in heights(a, b).items()]
     cells = [row for rows in a for row in rows]
     prompts, seeds = (len({str(row[name]) for row in cells}) for name in ("prompt", "seed"))
     return replace(interval(each, "height"), prompts=prompts, seeds=seeds)
