@@ -35,8 +35,8 @@ def person_values(
 ) -> dict[str, float]:
     """better - worse of each person over some of the prompts, in units from floor to ceiling."""
     if test["kind"] == PATH:
-        a, b = (on_both_scales(paths[name], anchors) for name in (test["better"], test["worse"]))
-        return heights(*([_over(rows, prompts) for rows in path] for path in (a, b)))
+        both = [on_both_scales(paths[name], anchors) for name in (test["better"], test["worse"])]
+        return heights(*([_over(rows, prompts) for rows in path] for path in both))
     measures = scales(anchors, test["kind"], judge_columns(sides[test["better"]], test["kind"]))
     a, b = (_over(normalised(sides[name], measures), prompts) for name in (test["better"], test["worse"]))
     return person_differences(a, b, "normalised")
