@@ -24,6 +24,10 @@ def main(cfg: DictConfig) -> None:
         return
     if cfg.stage != "all" and cfg.stage not in STAGES:
         raise ValueError(f"stage ({cfg.stage}) is unknown: it is one of {', '.join(STAGES)} or all")
+    if processes.launched() and cfg.stage != "base":
+        raise ValueError(
+            f"stage ({cfg.stage}) is made by one process: start it by {COMMAND}; torchrun serves stage=base"
+        )
     for stage in [name for name in STAGES if name not in ("unpack", "look")] if cfg.stage == "all" else [cfg.stage]:
         with memory_for(f"stage {stage}", TOO_MUCH, device):
             made = STAGES[stage](cfg, cache, device)

@@ -405,3 +405,9 @@ def test_methods_crossed_with_samplers_say_what_each_pair_costs(run, tmp_path):
     assert [cost["profusion", name]["unet_evaluations"] for name in ("base", "mixed", "fusion")] == ["4", "6", "10"]
     assert float(cost["prompt_only", "base"]["learning s"]) == 0 < float(cost["profusion", "base"]["learning s"])
     assert len({row["learning s"] for row in rows if row["method"] == "profusion"}) == 1
+
+
+def test_several_processes_train_the_base_alone(run, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "here")
+    status, _, complaint = run(build_tiny_world, "stage=vae", "device=cpu")
+    assert status == 1 and "stage (vae) is made by one process" in complaint

@@ -37,10 +37,11 @@ def configured(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[list[str], di
 
 def sides_of(claim: Mapping[str, Any]) -> dict[str, list[str]]:
     """Every side with its overrides; of a claim along a path each side at each strength of learning."""
-    sides: dict[str, list[str]] = {}
-    for name, strengths in paths_of(claim).items():
+    paths = paths_of(claim)
+    sides = {name: own for name, own in claim["sides"].items() if name not in paths}
+    for name, strengths in paths.items():
         sides |= {at: [*claim["sides"][name], *more] for at, more in strengths.items()}
-    return {**{name: own for name, own in claim["sides"].items() if name not in paths_of(claim)}, **sides}
+    return sides
 
 
 def paths_of(claim: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:

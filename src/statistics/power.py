@@ -3,12 +3,8 @@
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
-
-from src.files.rows import Row
-from src.statistics.means import number
 
 MOST_PEOPLE = 1000
 
@@ -24,28 +20,6 @@ class Components:
     def of_person_mean(self, prompts: int, seeds: int) -> float:
         """The variance of a person's mean over so many prompts with so many seeds each."""
         return self.people + self.prompts / prompts + self.seeds / (prompts * seeds)
-
-
-def components(rows: Sequence[Row], column: str) -> Components:
-    """Nested analysis of variance, by moments; a component that comes out negative is 0.
-
-    rows: every person with the same prompts, each with the same seeds. What a prompt does to everybody is taken out
-    first, since the people are what varies. With one seed the variance of seeds lies within that of prompts.
-    ValueError for fewer than two people, or rows that are not balanced.
-    """
-    table = _balanced(rows, column)
-    people, prompts, seeds = table.shape
-    centred = table - table.mean((0, 2), keepdims=True)
-    within = table.var(2, ddof=1).mean() if seeds > 1 else 0.0
-    between = centred.mean(2)
-    residual = between - between.mean(1, keepdims=True)
-    spread = (residual**2).sum() / ((people - 1) * (prompts - 1)) if prompts > 1 else 0.0
-    of_people = between.mean(1).var(ddof=1)
-    return Components(
-        people=max(0.0, float(of_people - spread / prompts)),
-        prompts=max(0.0, float(spread - within / seeds)),
-        seeds=float(within),
-    )
 
 
 def components_by_halves(
@@ -79,18 +53,6 @@ def enough_people(variance: float, wanted: float, *, least: int = 2, level: floa
     return next((n for n in range(least, MOST_PEOPLE + 1) if _half(variance, n, level) <= wanted), None)
 
 
-def cheapest(
-    found: Components, wanted: float, prompts: Sequence[int], seeds: Sequence[int], *, least: int = 2
-) -> tuple[int, int, int] | None:
-    """(people, prompts, seeds) with the fewest images that reach the half-width; of equal ones the fewest people.
-
-    None if none of the numbers of prompts and seeds reaches it with MOST_PEOPLE.
-    """
-    sizes = [(enough_people(found.of_person_mean(p, s), wanted, least=least), p, s) for p, s in product(prompts, seeds)]
-    reached = [(n, p, s) for n, p, s in sizes if n is not None]
-    return min(reached, key=lambda size: (math.prod(size), size[0]), default=None)
-
-
 def _variance(values: Sequence[float]) -> float:
     known = [value for value in values if not math.isnan(value)]
     if len(known) < 2:
@@ -102,15 +64,3 @@ def _half(variance: float, people: int, level: float) -> float:
     from scipy import stats
 
     return float(stats.t.ppf((1 + level) / 2, people - 1) * math.sqrt(variance / people))
-
-
-def _balanced(rows: Sequence[Row], column: str) -> np.ndarray:
-    """[people, prompts, seeds]."""
-    values = {tuple(str(row[name]) for name in ("person", "prompt", "seed")): number(row[column]) for row in rows}
-    names = [sorted({key[axis] for key in values}) for axis in range(3)]
-    if len(names[0]) < 2 or len(values) != math.prod(map(len, names)) or any(map(math.isnan, values.values())):
-        raise ValueError(
-            f"{column}: {len(values)} scores of {len(names[0])} people don't tell variances apart: it takes two people "
-            "and more, each with the same prompts and seeds, and no blank"
-        )
-    return np.array([values[key] for key in product(*names)]).reshape([len(own) for own in names])

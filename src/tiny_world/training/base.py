@@ -125,4 +125,5 @@ def train_base(
     net, probe = _laid_out(new_base(tokenizer), device, compiled), Probe(load_vae(cache), tokenizer, device)
     how: dict[str, Any] = {"device": device, "draws": device, "seed": seed, "descent": Descent(lr, decay_from=0.5)}
     report = fit(net, loss, checkpoint=cache / "base.pt", budget=budget, probe=probe, **how)
+    report |= {"processes": batch // mine}  # each draws its own share
     return report | {"batch": batch, "pictures_seen": batch * report["steps"], "pictures_drawn": drawn.count}

@@ -7,9 +7,14 @@ from torch import nn
 APART = 1000  # between the seeds that two processes draw from
 
 
+def launched() -> bool:
+    """Whether torchrun has started this process, perhaps as one of several."""
+    return dist.is_torchelastic_launched()
+
+
 def join(device: torch.device) -> None:
     """Meet the other processes that torchrun has started; alone, nothing. ValueError on another device than the CPU."""
-    if not dist.is_torchelastic_launched() or dist.is_initialized():
+    if not launched() or dist.is_initialized():
         return
     if device.type != "cpu":
         raise ValueError(f"device ({device.type}) must be cpu for several processes: start one of them, by python -m")
