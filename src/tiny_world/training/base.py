@@ -87,10 +87,8 @@ def train_base(
     compiled: bool = False,
     seed: int = 2,
 ) -> dict[str, Any]:
-    """U-Net, text encoder and names together; weighted noise loss, 10 % empty captions.
-
-    pictures: {"count", "per_person"}. batch: of all processes together. compiled: the U-Net by torch.compile.
-    """
+    """U-Net, text encoder and names together; weighted noise loss, 10 % empty captions. pictures: {"count",
+    "per_person"}. batch: of all processes together. compiled: the U-Net by torch.compile."""
     mine, drawn = share(batch), Pictures(cache, first=0, **pictures)
     tokenizer = kept_tokenizer(cache)
     latents, wordings = Latents(cache, drawn, device), Wordings(cache, drawn, tokenizer, device)
@@ -125,5 +123,5 @@ def train_base(
     net, probe = _laid_out(new_base(tokenizer), device, compiled), Probe(load_vae(cache), tokenizer, device)
     how: dict[str, Any] = {"device": device, "draws": device, "seed": seed, "descent": Descent(lr, decay_from=0.5)}
     report = fit(net, loss, checkpoint=cache / "base.pt", budget=budget, probe=probe, **how)
-    report |= {"processes": batch // mine}  # each draws its own share
-    return report | {"batch": batch, "pictures_seen": batch * report["steps"], "pictures_drawn": drawn.count}
+    report |= {"batch": batch, "processes": batch // mine}  # each process draws its own share
+    return report | {"pictures_seen": batch * report["steps"], "pictures_drawn": drawn.count}
