@@ -8,6 +8,7 @@ from src.harness.command import DRAWN, command
 from src.harness.deciding import PAGE, SIDE, code_of, portable
 from src.harness.device import described
 from src.harness.judges import towers
+from src.harness.parallel.worker import crew_for
 from src.harness.preflight.people import ready
 from src.harness.sides import Sides
 from src.reports.formats import to_text, write_table
@@ -22,7 +23,8 @@ from src.statistics.ablation_table import ablation_table
 def main(cfg: DictConfig) -> None:
     if ready(cfg, "ablate") is None:
         return
-    sides = Sides(cfg)
+    crew = crew_for(cfg)
+    sides = Sides(cfg, crew)
     ablated = changed(cfg, cfg.ablation.change)
     if plain(ablated) == plain(cfg) and not cfg.ablation.fresh_noise:
         raise ValueError(
@@ -32,9 +34,11 @@ def main(cfg: DictConfig) -> None:
     sides.check(cfg, ablated)
     study = sides.study()
     print(f"{cfg.world.notice}\n{cfg.ablation.name}: {cfg.ablation.question}", flush=True)
-    full_run, full = sides.method_side(study, "full", cfg)
-    other_run, other = sides.method_side(study, cfg.ablation.name, ablated, fresh_noise=cfg.ablation.fresh_noise)
-    anchors = sides.anchors(study)
+    sides.expect(("full", cfg), (cfg.ablation.name, ablated))
+    with crew:
+        full_run, full = sides.method_side(study, "full", cfg)
+        other_run, other = sides.method_side(study, cfg.ablation.name, ablated, fresh_noise=cfg.ablation.fresh_noise)
+        anchors = sides.anchors(study)
     table = ablation_table(
         full,
         other,

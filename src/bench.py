@@ -14,7 +14,8 @@ def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
         sys.exit(f"error: name a benchmark: python -m src.bench {'|'.join(NAMES)}")
     name = sys.argv.pop(1)
-    command(f"bench_{name}")(importlib.import_module(f"src.benchmarks.{name}").run)()
+    module = importlib.import_module(f"src.benchmarks.{name}")
+    command(f"bench_{name}", keeps=getattr(module, "KEEPS", ""))(module.run)()
 
 
 if __name__ == "__main__":

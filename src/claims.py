@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
+from tqdm import tqdm
 
 from src.harness.build import plain
-from src.harness.claim import configured, tested, untested
+from src.harness.claim import configured, crew_of, planned, tested, untested
 from src.harness.command import DRAWN, command
 from src.harness.device import begun
 from src.harness.preflight.needs import check, needs_of, table
@@ -21,18 +22,26 @@ def main(cfg: DictConfig) -> None:
     begun(cfg)
     if cfg.preflight_only:
         return show_claims_needs(cfg)
+    if not cfg.show:
+        check_claims_needs(cfg)
+    if cfg.plan:
+        return print(f"\n{formats.to_text(planned(cfg, chosen(cfg)))}", flush=True)
     results: dict[str, Result] = {}
     turned = []
-    for name, claim in chosen(cfg).items():
-        stored = read_result(Path(cfg.experiments) / name / f"{cfg.name}.json")
-        if cfg.show:
-            results[name] = shown(stored, untested(cfg, claim))
-            continue
-        results[name], evidence = tested(cfg, claim) if claim["tests"] else (Result(claim["claim"]), None)
-        turned += [name] if stored and has_turned(stored, results[name]) else []
-        print(f"{name}: {results[name].verdict}{_then(stored, results[name])}", flush=True)
-        if cfg.record:
-            write_pages(Path(cfg.experiments) / name, cfg.name, results[name], evidence)
+    claims = chosen(cfg)
+    with crew_of(cfg, {} if cfg.show else claims) as crew:
+        for name, claim in claims.items():
+            stored = read_result(Path(cfg.experiments) / name / f"{cfg.name}.json")
+            if cfg.show:
+                results[name] = shown(stored, untested(cfg, claim))
+                continue
+            results[name], evidence = tested(cfg, claim, crew) if claim["tests"] else (Result(claim["claim"]), None)
+            turned += [name] if stored and has_turned(stored, results[name]) else []
+            tqdm.write(f"{name}: {results[name].verdict}{_then(stored, results[name])}")
+            for side, run in evidence.sides.items() if evidence else ():
+                tqdm.write(f"  {side}: {run.folder}")
+            if cfg.record:
+                write_pages(Path(cfg.experiments) / name, cfg.name, results[name], evidence)
     print(f"\n{formats.to_text(verdict_table(results))}", flush=True)
     if turned and not cfg.record:
         raise ValueError(f"the verdict on {', '.join(turned)} has turned, with code and weights as they were")
@@ -45,6 +54,18 @@ def show_claims_needs(cfg: DictConfig) -> None:
             needs = needs_of(side, "ablate")
             print(f"{name}\n{table(needs)}" if number == 0 else "", end="\n" if number == 0 else "", flush=True)
             check(side, needs)
+
+
+def check_claims_needs(cfg: DictConfig) -> None:
+    """Before any of them is tested: FileNotFoundError for the first claim that needs what is not here."""
+    for name, claim in chosen(cfg).items():
+        for side in configured(cfg, claim)[1].values() if claim["tests"] else ():
+            try:
+                check(side, needs_of(side, "ablate"))
+            except FileNotFoundError as error:
+                raise FileNotFoundError(
+                    f"the claim {name} cannot be tested: {error}; only=[...] tests others"
+                ) from error
 
 
 def chosen(cfg: DictConfig) -> dict[str, Any]:

@@ -155,6 +155,40 @@ def ddim_step(
     return x_prev + sigma * randn_like(x) if eta > 0 else x_prev
 
 
+def x_0_of(x: Tensor, eps: Tensor, schedule: Schedule, t: int) -> Tensor:
+    """The clean latents that eps means at x_t: x_0 = (x_t - sqrt(1 - alpha_bar) eps) / sqrt(alpha_bar)."""
+    alpha_bar = schedule.alpha_bar_at(t)
+    return (x - math.sqrt(1 - alpha_bar) * eps) / math.sqrt(alpha_bar)
+
+
+def eps_of(x: Tensor, x_0: Tensor, schedule: Schedule, t: int) -> Tensor:
+    """The noise that there is in x_t if its clean latents are x_0; the inverse of x_0_of."""
+    alpha_bar = schedule.alpha_bar_at(t)
+    return (x - math.sqrt(alpha_bar) * x_0) / math.sqrt(1 - alpha_bar)
+
+
+def dpmpp_2m_step(
+    x: Tensor, eps: Tensor, schedule: Schedule, t: int, t_prev: int, before: tuple[Tensor, int] | None
+) -> Tensor:
+    """One step t -> t_prev of DPM-Solver++(2M) (Lu et al. 2022, algorithm 2), of any prediction that means an eps.
+
+    before: (x_0, t) of the step that led to x; None where there was none, or where x has been moved since: the step is
+    of first order then, DDIM's. So it is where alpha_bar at t_prev is 1.
+    """
+    if before is None or schedule.alpha_bar_at(t_prev) >= 1:
+        return ddim_step(x, eps, schedule, t, t_prev, 0.0, torch.zeros_like)
+    x_0 = x_0_of(x, eps, schedule, t)
+    earlier, now, later = (_half_log_snr(schedule, each) for each in (before[1], t, t_prev))
+    guess = x_0 + (later - now) / (now - earlier) / 2 * (x_0 - before[0])
+    return ddim_step(x, eps_of(x, guess, schedule, t), schedule, t, t_prev, 0.0, torch.zeros_like)
+
+
+def _half_log_snr(schedule: Schedule, t: int) -> float:
+    """lambda_t = log(sqrt(alpha_bar) / sqrt(1 - alpha_bar))."""
+    alpha_bar = schedule.alpha_bar_at(t)
+    return math.log(alpha_bar / (1 - alpha_bar)) / 2
+
+
 def renoise(
     x: Tensor, eps: Tensor, schedule: Schedule, t: int, t_prev: int, fusion_eta: float, randn_like: RandnLike
 ) -> Tensor:

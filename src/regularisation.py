@@ -10,7 +10,8 @@ from src.harness.build import count, plain
 from src.harness.command import DRAWN, command
 from src.harness.compose import compose
 from src.harness.deciding import PAGE, SIDE, TRAINING, code_of
-from src.harness.device import begun, described, handed_on
+from src.harness.device import STUDY, begun, described, handed_on
+from src.harness.parallel.worker import crew_for
 from src.harness.preflight.training import check_training
 from src.harness.pretraining import ORDERS, check_penalties, regularised
 from src.harness.sides import Sides
@@ -31,12 +32,14 @@ def main(cfg: DictConfig) -> None:
     rows: list[dict[str, Any]] = []
     weights: dict[str, str] = {}
     anchors: dict[str, Rows] = {}  # of the first side, for all: one scale
-    for penalty in plain(cfg.penalties):
-        promptnet = regularised(cfg, penalty)[-1].path("promptnet")
-        for name, overrides in plain(cfg.samplers).items():
-            levels, digest_of_weights = scored(cfg, anchors, f"promptnet.folder={promptnet}", *overrides)
-            rows.append({"sampler": name, "lambda": penalty, **levels})
-            weights |= {f"{name} {penalty}": digest_of_weights}
+    with crew_for(side(cfg)) as crew:
+        for penalty in plain(cfg.penalties):
+            promptnet = regularised(cfg, penalty)[-1].path("promptnet")
+            for name, overrides in plain(cfg.samplers).items():
+                config = side(cfg, f"promptnet.folder={promptnet}", *overrides)
+                levels, digest_of_weights = scored(Sides(config, crew), anchors)
+                rows.append({"sampler": name, "lambda": penalty, **levels})
+                weights |= {f"{name} {penalty}": digest_of_weights}
     table = Table(rows, [NOTE])
     key = digest({"rows": rows}, weights=weights, code=code_of((*SIDE, *TRAINING, *PAGE)))
     with open_run(cfg.runs, "regularisation", plain(cfg), key, device=described(device)) as run:
@@ -48,22 +51,24 @@ def main(cfg: DictConfig) -> None:
     print(f"table:  {run.made('table.md')}\ncurves: {run.made('curves.png')} (look at them)", flush=True)
 
 
-def scored(cfg: DictConfig, anchors: dict[str, Rows], *overrides: str) -> tuple[dict[str, Any], str]:
+def side(cfg: DictConfig, *overrides: str) -> DictConfig:
+    """What `python -m src.ablate` would hold with these overrides."""
+    sizes = [f"{name}={count(cfg, name)}" for name in ("people", "prompts", "seeds")]
+    common = [*plain(cfg.overrides), *sizes, f"runs={cfg.runs}", "logger=disabled", *handed_on(cfg, STUDY)]
+    return compose("ablate", [*common, *overrides])
+
+
+def scored(sides: Sides, anchors: dict[str, Rows]) -> tuple[dict[str, Any], str]:
     """Text and identity of the pre-trained PromptNet with one sampler, and a digest of its weights.
 
     anchors: floors and ceilings; if there are none yet, those of this side are put there.
     """
-    sizes = [f"{name}={count(cfg, name)}" for name in ("people", "prompts", "seeds")]
-    side = compose(
-        "ablate", [*plain(cfg.overrides), *sizes, f"runs={cfg.runs}", "logger=disabled", *handed_on(cfg), *overrides]
-    )
-    composed = Sides(side)
-    composed.check(side)
-    study = composed.study()
-    _, rows = composed.method_side(study, "regularised", side)
+    sides.check(sides.cfg)
+    study = sides.study()
+    _, rows = sides.method_side(study, "regularised", sides.cfg)
     if not anchors:
-        anchors |= {name: anchor for name, (_, anchor) in composed.anchors(study).items()}
-    return level(rows, anchors), digest({}, weights=composed.weights, code="")
+        anchors |= {name: anchor for name, (_, anchor) in sides.anchors(study).items()}
+    return level(rows, anchors), digest({}, weights=sides.weights, code="")
 
 
 if __name__ == "__main__":

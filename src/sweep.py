@@ -9,8 +9,9 @@ from src.files.whole import write_atomic
 from src.harness.assembly import changed
 from src.harness.build import plain
 from src.harness.command import DRAWN, command
-from src.harness.deciding import PAGE, SIDE, code_of, deciding, portable
+from src.harness.deciding import PAGE, SIDE, code_of, deciding_of_study
 from src.harness.device import described
+from src.harness.parallel.worker import crew_for
 from src.harness.preflight.people import ready
 from src.harness.sides import Sides
 from src.reports import figures
@@ -27,21 +28,24 @@ from src.statistics.table import Table
 def main(cfg: DictConfig) -> None:
     if ready(cfg, "ablate") is None:
         return
-    sides = Sides(cfg)
+    crew = crew_for(cfg)
+    sides = Sides(cfg, crew)
     places = list(places_of(cfg))
     sides.check(*(place for _, _, place in places))
+    sides.expect(*(("sweep", place) for _, _, place in places))
     print(f"{cfg.world.notice}\n{cfg.sweep.question}", flush=True)
-    anchors = {name: rows for name, (_, rows) in sides.anchors(sides.study()).items()}
     rows: list[dict[str, Any]] = []
     runs: dict[str, Run] = {}
-    for line, value, place in places:
-        own = sides if place.world == cfg.world else Sides(place)  # another world shows other photos
-        run, found = own.method_side(own.study(), "sweep", place)
-        evaluations = run.summary().get("unet_evaluations")
-        rows.append({"line": line, cfg.sweep.setting: value, **level(found, anchors), "unet_evaluations": evaluations})
-        runs[f"{line} {figures.tick(value)}"] = run
+    with crew:
+        anchors = {name: rows for name, (_, rows) in sides.anchors(sides.study()).items()}
+        for line, value, place in places:
+            own = sides if place.world == cfg.world else Sides(place, crew)  # another world shows other photos
+            run, found = own.method_side(own.study(), "sweep", place)
+            scores = {**level(found, anchors), "unet_evaluations": run.summary().get("unet_evaluations")}
+            rows.append({"line": line, cfg.sweep.setting: value, **scores})
+            runs[f"{line} {figures.tick(value)}"] = run
     settings = {
-        "settings": portable(deciding(plain(cfg))),
+        "settings": deciding_of_study(plain(cfg)),
         "sides": {name: run.folder.name for name, run in runs.items()},
     }
     key = digest(settings, weights=sides.weights, code=code_of((*SIDE, *PAGE)))

@@ -9,8 +9,9 @@ from omegaconf import DictConfig
 from src.harness.assembly import changed
 from src.harness.build import plain
 from src.harness.command import DRAWN, command
-from src.harness.deciding import SIDE, STATISTIC, code_of, deciding, portable
+from src.harness.deciding import SIDE, STATISTIC, code_of, deciding_of_study, portable
 from src.harness.device import described
+from src.harness.parallel.worker import crew_for
 from src.harness.preflight.people import ready
 from src.harness.sides import Sides
 from src.harness.study import Study
@@ -25,18 +26,21 @@ from src.statistics.table import Table
 def main(cfg: DictConfig) -> None:
     if ready(cfg, "ablate") is None:
         return
-    sides = Sides(cfg)
+    crew = crew_for(cfg)
+    sides = Sides(cfg, crew)
     grid: dict[str, list[Any]] = plain(cfg.grid)
     changes = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
     variants = {" ".join(f"{name}={value}" for name, value in c.items()): changed(cfg, c) for c in changes}
     sides.check(*variants.values())
     study = sides.study()
     print(f"{cfg.world.notice}\n{len(variants)} settings on {len(study.people)} validation people", flush=True)
-    rows = ranking(scores(sides, study, variants))
+    sides.expect(*(("candidates", variant) for variant in variants.values()))
+    with crew:
+        rows = ranking(scores(sides, study, variants))
     parts = {
         "study": portable(dict(study.identity)),
         "grid": grid,
-        "settings": portable(deciding(plain(cfg))),
+        "settings": deciding_of_study(plain(cfg)),
     }
     key = digest({**parts, "rows": rows}, weights=sides.weights, code=code_of((*SIDE, *STATISTIC)))
     with open_run(cfg.runs, "tune", parts, key, device=described(sides.device)) as run:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from src.files.sheets import read_sheet
-from src.harness.study import Study
+from src.harness.study import Study, one_by_one
 
 PROMPTS = (
     ("after", "a photo of S* at the beach"),
@@ -95,6 +95,6 @@ def make_runs(
 
         made = study(root, people=people, seeds=seeds, score=scorer(name), logger=logger)
         tags = ["made", "method" if name in ("full", "no_fusion", "no_refinement") else "anchor"]
-        run, _ = made.side(name, {"side": name}, meet, tags=tags, learned=learned)
+        run, _ = made.side(name, {"side": name}, one_by_one(meet), tags=tags, learned=learned)
         folders[name] = run.folder
     return folders

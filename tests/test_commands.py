@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
+from safetensors.torch import save_file
 
 from src import ablate, build_tiny_world, claims, compare_methods, personalise, regularisation, sweep, train, tune
 from src.files.sheets import read_sheet
+from src.harness.compose import PACKAGE
 from src.runs.store import read_settings
 from src.tiny_world.photos import people
 
@@ -102,10 +105,23 @@ def test_other_methods_learn_from_several_photos_and_are_drawn_by_fusion(run, tm
     ("words", "message"),
     [
         (["method=tiny_textual_inversion", "method.initial=glassblower"], r"method\.initial \(glassblower\)"),
-        (["method=tiny_textual_inversion", "method.embedding=nobody"], r"method\.embedding \(nobody\) is no file"),
+        (
+            ["method=tiny_textual_inversion", "method.embedding=nobody"],
+            r"method\.embedding \(nobody\): give a learned_emb",
+        ),
         (["method=tiny_dreambooth", "method.identifier=crown"], r"method\.identifier \(crown\) is a known word"),
-        (["method=tiny_dreambooth", "method.lora=nobody"], r"method\.lora \(nobody\) is no file"),
+        (["method=tiny_dreambooth", "method.lora=nobody"], r"method\.lora \(nobody\): give a pytorch_lora_weights"),
         (["method=tiny_dreambooth", "method.rank=0"], r"method\.rank \(0\) must be"),
+        (["method=tiny_dreambooth", "method.rank=1000"], r"method\.rank \(1000\) must be from 1 to"),
+        (
+            ["method=tiny_dreambooth", "method.class_images.steps=1001"],
+            r"method\.class_images\.steps \(1001\) do not fit",
+        ),
+        (
+            ["method=tiny_dreambooth", "method.class_images.guidance=-3"],
+            r"method\.class_images\.guidance \(-3\) must be",
+        ),
+        (["method=tiny_dreambooth", "method.identifer=zwx"], r"the nearest is 'method\.identifier'"),
     ],
 )
 def test_what_a_method_cannot_use_is_named_before_a_run_is_made(run, tmp_path, words, message):
@@ -145,6 +161,8 @@ def test_a_recorded_claim_leaves_its_tables_and_pictures_and_fewer_than_16_peopl
     status, printed, complaint = run(claims, *sizes, "experiments=kept", "record=true")
     assert status == 0, complaint
     assert "finetuning: undecided" in printed
+    made = dict(re.findall(r"^  ([\w-]+): (\S+)$", printed, re.MULTILINE))
+    assert set(made) == {"fine-tuned", "pre-trained"} and all((tmp_path / at).is_dir() for at in made.values())
     kept = tmp_path / "kept" / "finetuning"
     assert (kept / "quick.md").read_text().startswith("**undecided**")
     assert {path.name for path in kept.iterdir()} == {
@@ -163,9 +181,18 @@ def test_a_recorded_claim_leaves_its_tables_and_pictures_and_fewer_than_16_peopl
 
 
 def test_a_claim_that_cannot_be_tested_yet_is_never_stale(run, tmp_path):
-    assert "other_systems: not tested yet" in run(claims, "only=other_systems", "experiments=kept", "record=true")[1]
+    asked = ["only=other_systems", "claim.other_systems.tests=[]", "claim.other_systems.sides={}", "experiments=kept"]
+    assert "other_systems: not tested yet" in run(claims, *asked, "record=true")[1]
     assert (tmp_path / "kept" / "other_systems" / "full.json").exists()
-    assert "other_systems: not tested yet" in run(claims, "only=other_systems", "experiments=kept", "show=true")[1]
+    assert "other_systems: not tested yet" in run(claims, *asked, "show=true")[1]
+
+
+def test_a_claim_says_what_its_sides_lack_before_anything_is_drawn(run, tmp_path):
+    lacking = "claim.other_systems.sides.E4T=['method=tiny_e4t','method.e4t.folder=nowhere']"
+    status, _, complaint = run(claims, "only=other_systems", lacking)
+    assert status == 1 and "nowhere" in complaint and "+experiment=tiny_e4t" in complaint
+    assert not list((tmp_path / "runs").rglob("*.png"))
+    assert "other_systems: not tested yet" in run(claims, "only=other_systems", lacking, "show=true")[1]
 
 
 def test_both_sides_start_from_the_same_noise(run, tmp_path):
@@ -220,6 +247,15 @@ def test_personalise_takes_several_photos(run):
 def test_two_people_are_blended_by_weight(run):
     both = [f"photo=[{PHOTO},{OTHER}]", "people=[0,1]", "method.shares=[0.7,0.3]"]
     assert run(personalise, *both, "seeds=1", *QUICK)[0] == 0
+
+
+def test_two_people_are_not_one_who_was_learned_elsewhere(run, tmp_path):
+    config = json.loads((PACKAGE / "tiny_world" / "weights" / "base" / "text_encoder" / "config.json").read_text())
+    save_file({"<person>": torch.zeros(config["hidden_size"])}, tmp_path / "word.safetensors")
+    given = ["method=tiny_textual_inversion", "method.embedding=word.safetensors", "logger.mode=disabled"]
+    both = [f"photo=[{PHOTO},{OTHER}]", "people=[0,1]", "seeds=1", "sampler.steps=1"]
+    status, _, complaint = run(personalise, *both, *given)
+    assert status == 1 and "people ([0, 1]) are several, and Textual Inversion learns one" in complaint
 
 
 def test_what_a_person_was_learned_from_is_kept_to_look_at(run, tmp_path):
@@ -405,6 +441,20 @@ def test_methods_crossed_with_samplers_say_what_each_pair_costs(run, tmp_path):
     assert [cost["profusion", name]["unet_evaluations"] for name in ("base", "mixed", "fusion")] == ["4", "6", "10"]
     assert float(cost["prompt_only", "base"]["learning s"]) == 0 < float(cost["profusion", "base"]["learning s"])
     assert len({row["learning s"] for row in rows if row["method"] == "profusion"}) == 1
+    once = {row["method"]: float(row["once s"]) for row in rows}
+    assert once.pop("dreambooth") > 0 == max(once.values())  # class images are nobody's own
+
+
+def test_methods_that_learn_from_several_photos_say_from_how_many(run, tmp_path):
+    sizes = ["people=1", "prompts=1", "shown=1", "overrides=['sampler.steps=2','world.reference.photos=3']"]
+    sizes += [f"methods.{name}=null" for name in ("prompt_only", "profusion")]
+    sizes += [f"samplers.{name}=null" for name in ("mixed", "switching", "multi_stage", "fusion")]
+    short = ["methods.textual_inversion=['method=tiny_textual_inversion','method.steps=2']"]
+    short.append("methods.dreambooth=['method=tiny_dreambooth','method.steps=2','method.prior=0']")
+    status, printed, complaint = run(compare_methods, *sizes, *short)
+    assert status == 0, complaint
+    rows = read_sheet(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
+    assert {row["method"]: row["photos"] for row in rows} == {"textual_inversion": "3", "dreambooth": "3"}
 
 
 def test_several_processes_train_the_base_alone(run, monkeypatch):

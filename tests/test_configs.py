@@ -17,7 +17,7 @@ from src.models.promptnet import PromptNet
 from src.statistics.finding import PATH
 
 CONF = Path(__file__).parents[1] / "conf"
-ROOTS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem not in ("quiet", "compute"))
+ROOTS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem not in ("quiet", "compute", "workers"))
 CLAIMS = sorted(path.stem for path in CONF.glob("claim/*.yaml"))
 GROUPS = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml") if path.parent.name != "claim")
 HOME = {
@@ -142,6 +142,14 @@ def test_an_added_setting_is_refused_and_the_nearest_named():
     cfg = hydra.compose("ablate", ["+peeple=3"])
     with pytest.raises(ValueError, match="nearest is 'people'"):
         compose.check_overrides(cfg, ["seeds=1", "+peeple=3"])
+
+
+@pytest.mark.parametrize("method", ["tiny_dreambooth", "tiny_textual_inversion"])
+def test_the_nearest_setting_is_one_of_what_was_chosen(method):
+    nearest = {"tiny_dreambooth": "method.identifier", "tiny_textual_inversion": "method.initial"}[method]
+    words = [f"method={method}", "method.initifier=x"]
+    with pytest.raises(ValueError, match=rf"'method\.initifier'; the nearest is '{nearest}'"):
+        compose.compose("ablate", words)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "ablation").glob("*.yaml")))

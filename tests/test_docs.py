@@ -62,7 +62,8 @@ def command_lines(page: Path) -> Iterator[str]:
     yield from (span for span in spans(page) if span.startswith(("python -m", "make ", "pip ", "git ", "wandb ")))
 
 
-COMMANDS = {line: name_of(page) for page in reversed(PAGES) for line in command_lines(page)}  # each once
+ASKED = [*PAGES, *sorted((ROOT / "experiments").rglob("README.md"))]  # whose commands are typed by readers
+COMMANDS = {line: name_of(page) for page in reversed(ASKED) for line in command_lines(page)}  # each once
 
 
 def each_of_a_sweep(words: list[str]) -> list[list[str]]:

@@ -271,6 +271,13 @@ def test_the_papers_judges_are_listed_one_by_one(run):
     assert status == 0
     for name in ("rn50", "rn101", "rn50x4", "rn50x16", "rn50x64", "vit_b_32", "vit_b_16", "vit_l_14", "vit_l_14_336"):
         assert re.search(rf"^text +{name} +(available|to be fetched|wants a file) ", printed, re.MULTILINE)
+    for name in ("vgg_face", "facenet", "facenet512", "openface", "deepface", "arcface", "sface", "adaface"):
+        assert re.search(rf"^identity +{name} +(available|to be fetched|wants a file) ", printed, re.MULTILINE)
+
+
+def test_the_papers_recognisers_from_files_are_listed_one_by_one(run):
+    status, printed, _ = run("judges=paper_onnx", words=())
+    assert status == 0
     for name in ("vgg_face", "facenet", "facenet512", "arcface", "sface", "adaface"):
         assert re.search(rf"^identity +{name} +(available|wants a file)", printed, re.MULTILINE)
     for name in ("openface", "deepface"):

@@ -1,4 +1,4 @@
-"""What the pages of `experiments/` say is what was stored, and every sampler was tuned as hard."""
+"""What the pages of `experiments/` say is what was stored, and every sampler and method is tuned as hard."""
 
 import math
 import re
@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS, CONF = ROOT / "experiments", ROOT / "conf"
 CLAIMS = sorted(path.stem for path in (CONF / "claim").glob("*.yaml"))
 SAMPLERS = ["base", "mixed", "switching", "multi_stage", "fusion"]
+METHODS = ["finetune", "textual_inversion", "dreambooth", "e4t"]
 
 
 @pytest.mark.parametrize("name", CLAIMS)
@@ -24,6 +25,6 @@ def test_a_page_states_the_stored_verdict(name):
     assert said[1] == stored.verdict
 
 
-def test_every_sampler_is_tuned_with_as_many_settings():
-    sizes = {name: math.prod(map(len, OmegaConf.load(CONF / "grid" / f"{name}.yaml").values())) for name in SAMPLERS}
-    assert set(sizes.values()) == {12}
+@pytest.mark.parametrize("name", SAMPLERS + METHODS)
+def test_every_sampler_and_every_method_is_tuned_with_as_many_settings(name):
+    assert math.prod(map(len, OmegaConf.load(CONF / "grid" / f"{name}.yaml").values())) == 12

@@ -29,6 +29,7 @@ OWNERS = {
     "torchmetrics": ("metrics/distances.py", "tiny_world/gates/"),
     "insightface": ("metrics/identity.py", "data/masks.py"),
     "dlib": ("metrics/dlib_identity.py",),
+    "deepface": ("metrics/deepface_identity.py",),
     "onnxruntime": ("metrics/identity.py",),
     "matplotlib": ("reports/figures.py",),
     "wandb": ("runs/mirror.py",),

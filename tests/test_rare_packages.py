@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RARE = ["wandb", "wandb_workspaces", "litdata", "insightface", "onnxruntime", "onnx", "choix", "krippendorff"]
-RARE += ["open_clip", "timm", "dlib"]
+RARE += ["open_clip", "timm", "dlib", "deepface"]
 MODULES = ["train", "build_tiny_world", "personalise", "bench", "methods.profusion", "harness.sides"]
 MODULES += ["benchmarks.train", "benchmarks.gpu"]
 

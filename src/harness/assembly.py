@@ -16,7 +16,7 @@ from src.harness.deciding import deciding, file_digests
 from src.harness.device import device_of, let_go, memory_for, moved
 from src.harness.judges import build_judges
 from src.harness.settings import targets
-from src.methods.method import Generate, Method
+from src.methods.method import Generate, Method, Sharing
 from src.metrics.checks import check_lengths, look_at_photos
 from src.metrics.evaluation import scored_rows
 from src.metrics.judge import Judges
@@ -45,7 +45,8 @@ def weights_of(cfg: DictConfig, *names: str) -> dict[str, str]:
     """
     if cfg.world.weights:
         check_manifest(Path(cfg.world.weights))
-    return file_digests([plain(OmegaConf.select(cfg, name)) for name in names])
+    nodes = {name: plain(OmegaConf.select(cfg, name)) for name in names}
+    return {file: sha for name, node in nodes.items() for file, sha in file_digests(node, name).items()}
 
 
 def changed(cfg: DictConfig, change: Mapping[str, Any]) -> DictConfig:
@@ -119,7 +120,7 @@ class Assembly:
         photos of a person."""
         method = self.method(cfg)
         method.check(self.base, prompts, photos)
-        self.base.schedule(method.sampler.steps)
+        method.sampler.parts(self.base.schedule(method.sampler.steps))
 
     def look_first(
         self, prompts: Sequence[str], photos: Mapping[str, Tensor], compared: Sequence[str] | None = None
@@ -135,12 +136,18 @@ class Assembly:
         for note in look_at_photos(self.judges["identity"], seen, compared=compared):
             print(note, flush=True)
 
+    def prepare(self, method: Method, keep: Path) -> float:
+        """The seconds that it took, now or before, to make what all people share; 0 for a method without."""
+        with memory_for("making what all people share", "set a lower method.class_images.batch", self.device):
+            return method.prepare(self.base, keep) if isinstance(method, Sharing) else 0.0
+
     def learn(self, method: Method, name: str, photos: Tensor, keep: Path, **more: Any) -> Generate:
         """Somebody, called `name` in messages: learned now, or known from `keep`. more: see `Method.learn`."""
         let_go(self.device)  # of whoever was drawn before
         lower = ", ".join(["set offload=true", *([method.memory] if method.memory else [])])
         with memory_for(f"learning {name}", lower, self.device):
-            return method.learn(self.base, photos, **({"keep": keep, **more} if method.learns else {}))
+            given = {"keep": keep, **more} if method.learns else {"people": more.get("people")}
+            return method.learn(self.base, photos, **given)
 
     def score(self, folder: Path) -> Rows:
         """The rows of folder/images.csv with every judge's score."""

@@ -1,19 +1,21 @@
-"""A claim, tested: its sides, the PromptNet each starts from, and what is found under the same people and noise."""
+"""A claim, tested or planned: its sides, the PromptNet each starts from, and what is found under the same noise."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src.files.rows import Rows
 from src.harness.assembly import changed
 from src.harness.build import count, plain
 from src.harness.compose import compose
 from src.harness.deciding import CLAIM, code_of, deciding, portable
-from src.harness.device import handed_on
+from src.harness.device import STUDY, device_of, handed_on
 from src.harness.judges import towers
-from src.harness.preflight.needs import check, needs_of
+from src.harness.parallel.crew import Crew
+from src.harness.parallel.worker import crew_for
+from src.harness.preflight.people import check_sides
 from src.harness.pretraining import ORDERS, regularised
 from src.harness.sides import Sides
 from src.reports.claim_pages import Evidence
@@ -22,7 +24,9 @@ from src.runs import provenance
 from src.runs.digests import digest
 from src.runs.run import Run
 from src.statistics.finding import PATH, Finding, finding, path_finding
+from src.statistics.planning import plan_row, spread
 from src.statistics.scale import Anchors
+from src.statistics.table import Table
 
 PENALTY = "learning.penalty="  # a side's override that speaks of pre-training
 
@@ -31,7 +35,7 @@ def configured(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[list[str], di
     """What all sides have in common, and the configuration of each."""
     sizes = [f"{name}={count(cfg, name)}" for name in ("people", "prompts", "seeds")]
     settings = [*(plain(cfg.overrides) or []), *sizes]
-    common = [*settings, f"runs={cfg.runs}", "logger=disabled", *handed_on(cfg)]
+    common = [*settings, f"runs={cfg.runs}", "logger=disabled", *handed_on(cfg, STUDY)]
     return settings, {name: side(common, own) for name, own in sides_of(claim).items()}
 
 
@@ -114,31 +118,91 @@ def found(claim: Mapping[str, Any], rows: Mapping[str, Rows], anchors: Anchors, 
     """What one test finds: between two sides, or between the paths of two."""
     if test["kind"] != PATH:
         return finding(rows, anchors, **test)
-    paths = {name: [rows[at] for at in strengths] for name, strengths in paths_of(claim).items()}
-    return path_finding(paths, anchors, **test)
+    return path_finding(along(claim, rows), anchors, **test)
 
 
-def tested(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[Result, Evidence]:
-    """All sides of a claim under the same people, prompts and noise, what its tests find, and the runs behind it."""
+def along(claim: Mapping[str, Any], rows: Mapping[str, Rows]) -> dict[str, list[Rows]]:
+    """The rows of each side that has a path of learning, light to over-fitted."""
+    return {name: [rows[at] for at in strengths] for name, strengths in paths_of(claim).items()}
+
+
+def crew_of(cfg: DictConfig, claims: Mapping[str, Any]) -> Crew:
+    """The workers of all claims, who know what is to be made. ValueError for more workers than people."""
+    every = [list(configured(cfg, claim)[1].values()) for claim in claims.values() if claim["tests"]]
+    crew = crew_for(every[0][0]) if every else Crew()
+    for sides in every:
+        Sides(sides[0], crew).expect(*(("claim", side) for side in sides))
+    return crew
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A claim's sides and anchors, drawn and judged: their runs and rows by name, and the trainings behind them."""
+
+    first: Sides
+    made: Mapping[str, Run]
+    given: Mapping[str, Run]
+    rows: Mapping[str, Rows]
+    anchors: Anchors
+    trainings: Sequence[Run]
+
+
+def measured(cfg: DictConfig, claim: Mapping[str, Any], crew: Crew) -> Measured:
+    """All sides of a claim under the same people, prompts and noise."""
     _, configs = configured(cfg, claim)
-    for config in configs.values():
-        check(config, needs_of(config, "ablate"))
+    check_sides(list(configs.items()), "ablate", device_of(cfg.device))
     trainings = {name: pretrainings(cfg, sides_of(claim)[name]) for name in configs}
     folders = {name: str(runs[-1].path("promptnet")) for name, runs in trainings.items() if runs}
     configs |= {name: changed(configs[name], {"promptnet.folder": folder}) for name, folder in folders.items()}
-    studies = {name: Sides(config) for name, config in configs.items()}
+    studies = {name: Sides(config, crew) for name, config in configs.items()}
     first = next(iter(studies.values()))
     first.check(*configs.values())
     sides = {name: studies[name].method_side(studies[name].study(), "claim", c) for name, c in configs.items()}
     anchors = first.anchors(first.study())
     rows, between = ({name: rows for name, (_, rows) in runs.items()} for runs in (sides, anchors))
     made, given = ({name: run for name, (run, _) in runs.items()} for runs in (sides, anchors))
-    every = [*made.values(), *given.values(), *(run for runs in trainings.values() for run in runs)]
+    return Measured(first, made, given, rows, between, [run for runs in trainings.values() for run in runs])
+
+
+def tested(cfg: DictConfig, claim: Mapping[str, Any], crew: Crew) -> tuple[Result, Evidence]:
+    """What a claim's tests find, and the runs behind it."""
+    of = measured(cfg, claim, crew)
+    every = [*of.made.values(), *of.given.values(), *of.trainings]
     result = replace(
         untested(cfg, claim),
-        findings=[found(claim, rows, between, test) for test in claim["tests"]],
+        findings=[found(claim, of.rows, of.anchors, test) for test in claim["tests"]],
         seconds=round(sum({run.folder: run.summary()["wall_seconds"] for run in every}.values())),
     )
-    marks = {"selecting": plain(first.cfg.judges.selecting), "towers": towers(first.cfg)}
+    marks = {"selecting": plain(of.first.cfg.judges.selecting), "towers": towers(of.first.cfg)}
     paths = {name: list(strengths) for name, strengths in paths_of(claim).items()}
-    return result, Evidence(made, given, claim.get("shown", list(made)), paths=paths, **marks)
+    return result, Evidence(of.made, of.given, claim.get("shown", list(of.made)), paths=paths, **marks)
+
+
+def on_validation(cfg: DictConfig) -> DictConfig:
+    """The same configuration on the people and prompts that everything is chosen on: `planning` of conf/claims.yaml.
+
+    No person or prompt of a claim itself is looked at.
+    """
+    planning = plain(cfg.planning)
+    overrides = [*(plain(cfg.overrides) or []), *planning.pop("overrides")]
+    kept = [each for each in overrides if not each.startswith("people_set.split=")]
+    return OmegaConf.merge(cfg, {**planning, "overrides": kept})  # type: ignore[return-value]
+
+
+def planned(cfg: DictConfig, claims: Mapping[str, Any]) -> Table:
+    """A row for each test: the spread of people and prompts, the half-width that the claim's sizes will have, and how
+    many people would make it narrow enough."""
+    wanted = [count(cfg, name) for name in ("people", "prompts", "seeds")]
+    first = on_validation(cfg)
+    rows = []
+    with crew_of(first, claims) as crew:
+        for name, claim in claims.items():
+            of = measured(first, claim, crew) if claim["tests"] else None
+            for test in claim["tests"]:
+                found = spread(of.rows, along(claim, of.rows), of.anchors, test)  # type: ignore[union-attr]
+                what = f"{test['kind']}: {test['better']} - {test['worse']}"
+                rows.append({"family": name, "test": what, **plan_row(found, *wanted)})
+    sizes = "{} people, {} prompts, {} seeds".format(*wanted)
+    seen = f"{count(first, 'people')} validation people, {count(first, 'prompts')} prompts"
+    notes = [f"in units from floor to ceiling; half-width: of the 95 % interval that {sizes} will have, from {seen}"]
+    return Table(rows, [*notes, "people: the fewest for a half-width of .05, and a verdict takes 16 in any case"])

@@ -19,7 +19,7 @@ from src.harness import signals
 from src.harness.build import check_targets
 from src.harness.compose import CONF, check_overrides, composed, composition_error, typed
 from src.harness.settings import check
-from src.harness.settings.errors import cause_of, one_line
+from src.harness.settings.errors import FAULTS, cause_of, one_line
 
 ANEW = "nothing half-made is kept; the same command begins anew"
 DRAWN = "every person who was learned and every image is kept in {runs}"  # what a stopped study keeps
@@ -43,7 +43,7 @@ def command(name: str, keeps: str = "") -> Callable[[Callable[[DictConfig], None
                 check_targets(cfg)
                 ending.kept = f"{keeps.format_map(cfg)}; the same command goes on from there" if keeps else ANEW
                 main(cfg)
-            except (ValueError, OSError, OmegaConfBaseException, InstantiationException) as error:
+            except FAULTS as error:
                 cause = cause_of(error)
                 if isinstance(cause, InstantiationException):
                     raise
@@ -53,19 +53,24 @@ def command(name: str, keeps: str = "") -> Callable[[Callable[[DictConfig], None
 
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on to us
-            warnings.filterwarnings("ignore")
-            for library in _QUIET:
-                logging.getLogger(library).setLevel(logging.ERROR)
+            quiet()
             try:
                 sys.argv[1:] = typed(name, sys.argv[1:])
                 with signals.stoppable(ending):
                     hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(checked)()
             except (ValueError, HydraException, OmegaConfBaseException) as error:
-                sys.exit(f"error: {composition_error(error, name)}")
+                sys.exit(f"error: {composition_error(error, name, sys.argv[1:])}")
 
         return run
 
     return wrap
+
+
+def quiet() -> None:
+    """Libraries say what went wrong, and nothing else."""
+    warnings.filterwarnings("ignore")
+    for library in _QUIET:
+        logging.getLogger(library).setLevel(logging.ERROR)
 
 
 def refuse_early(module: str, arguments: Sequence[str]) -> None:

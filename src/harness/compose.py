@@ -3,10 +3,12 @@
 import difflib
 import functools
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -36,7 +38,7 @@ def composed(name: str, arguments: Sequence[str]) -> DictConfig:
         check_overrides(cfg, words)
         check.check(cfg, name)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(composition_error(error, name)) from error
+        raise ValueError(composition_error(error, name, words)) from error
     return cfg
 
 
@@ -46,7 +48,7 @@ def typed(name: str, arguments: Sequence[str]) -> list[str]:
     words = for_hydra(arguments, functools.partial(schema.kind_of, command=name), GATHERED.get(name))
     for word in words:
         group, _, value = word.lstrip("+~").partition("=")
-        choices = sorted(path.stem for path in (CONF / group.partition("@")[0]).glob("*.yaml"))
+        choices = _choices(group)
         if word.startswith("~"):
             raise ValueError(f"{word}: no setting is deleted; write {group}=null where there may be none")
         if choices and not names_files(value):
@@ -54,17 +56,34 @@ def typed(name: str, arguments: Sequence[str]) -> list[str]:
     return words
 
 
+def _choices(group: str) -> list[str]:
+    """The files of a group of configurations; none for a setting that is no group."""
+    return sorted(path.stem for path in (CONF / group.partition("@")[0]).glob("*.yaml"))
+
+
+def _chooses(word: str) -> bool:
+    """Whether a word chooses one file of a group, or says where there are more."""
+    group, _, value = word.lstrip("+").partition("=")
+    return group == "hydra.searchpath" or (bool(_choices(group)) and "," not in value)
+
+
 def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     """The configuration of another command, inside a command. ValueError as for a command line."""
-    cfg = hydra.compose(name, list(overrides))
+    try:
+        cfg = hydra.compose(name, list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(composition_error(error, name, overrides)) from error
     check_overrides(cfg, overrides)
     check.check(cfg, name)
     check_targets(cfg)
     return cfg
 
 
-def composition_error(error: BaseException, name: str) -> str:
-    """What is wrong with the command line: an unknown choice, an unknown setting, or whatever else Hydra says."""
+def composition_error(error: BaseException, name: str, words: Sequence[str] = ()) -> str:
+    """What is wrong with the command line: an unknown choice, an unknown setting, or whatever else Hydra says.
+
+    words: of which those that choose a file decide which settings there are.
+    """
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={choice}: there is no such {group}; choose one of {', '.join(error.options)}"
@@ -73,8 +92,9 @@ def composition_error(error: BaseException, name: str) -> str:
         cause = cause.__cause__
     if cause is None:
         return one_line(error)
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        return _unknown(str(cause.full_key), settings(hydra.compose(name)))
+    begun = GlobalHydra.instance().is_initialized()  # inside a command, which composes another
+    with nullcontext() if begun else hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return _unknown(str(cause.full_key), settings(hydra.compose(name, [*filter(_chooses, words)])))
 
 
 def _unknown(setting: str, known: list[str]) -> str:

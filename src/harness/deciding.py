@@ -10,6 +10,7 @@ from typing import Any
 
 from src.files.folders import files_below
 from src.harness.compose import PACKAGE
+from src.harness.settings.schema import kind_of
 from src.runs.digests import code_digest, file_digest
 
 # whose code decides each kind of result, as files and folders of the package; where a module stands decides nothing
@@ -29,7 +30,7 @@ PERSON = (  # what is learned of somebody, beside its method: photos and their v
     *(f"data/{name}.py" for name in ("augment", "masks")),
 )
 DRAWING = ("sampling.py", "methods/drawing.py", "models/recording.py")
-IMAGE = (*PERSON, *DRAWING, "models/personal.py", "harness/study.py")  # beside its method
+IMAGE = (*PERSON, *DRAWING, "models/personal.py", "methods/anchors.py", "harness/study.py")  # beside its method
 SCORE = ("metrics", *(f"files/{name}.py" for name in ("pictures", "folders", "sheets", "rows")))
 SIDE = (*IMAGE, *SCORE)  # a run of images and their scores, beside its method
 STATISTIC = ("statistics", "files/rows.py")
@@ -47,19 +48,17 @@ def code_of(parts: Sequence[str], *nodes: Any) -> str:
 
 def code_files(nodes: Any) -> set[Path]:
     """The modules of ours that the targets of plain nodes stand in, and all that these import, but what carries files
-    and what draws: a method that is added decides nothing of the others."""
-    left_out, found = {PACKAGE / part for part in (*CARRIERS, *DRAWING)}, set()
+    and what draws: a method that is added decides nothing of the others. What is drawn to be learned from counts."""
+    carriers, drawing = ({PACKAGE / part for part in parts} for parts in (CARRIERS, DRAWING))
+    found: set[Path] = set()
     waiting = [module_file(target) for target in _targets(nodes)]
     while waiting:
         file = waiting.pop()
-        if (
-            file is not None
-            and file.name != "__init__.py"
-            and file not in found
-            and not left_out & {file, *file.parents}
-        ):
-            found.add(file)
-            waiting += [module_file(name) for name in imported(file)]
+        if file is None or file.name == "__init__.py" or file in found or carriers & {file, *file.parents}:
+            continue
+        found.add(file)
+        learned = file.parent == PACKAGE / "learning"
+        waiting += [own for own in map(module_file, imported(file)) if learned or own not in drawing]
     return found
 
 
@@ -99,11 +98,18 @@ def portable(value: Any) -> Any:
     return value.replace(str(PACKAGE), "src") if isinstance(value, str) else value
 
 
-def file_digests(node: Any) -> dict[str, str]:
-    """The SHA-256 of every file that plain data names, and of all below a folder but hidden and system files."""
+def file_digests(node: Any, setting: str = "") -> dict[str, str]:
+    """The SHA-256 of every file that plain data names, and of all below a folder but hidden and system files.
+
+    setting: the dotted name of the node, by which words and prompts are known to name no file.
+    """
     if isinstance(node, dict | list):
-        values = node.values() if isinstance(node, dict) else node
-        return {name: sha for value in values for name, sha in file_digests(value).items()}
+        items = node.items() if isinstance(node, dict) else (("", value) for value in node)
+        parts = [(value, f"{setting}.{key}".strip(".")) for key, value in items]
+        return {name: sha for value, own in parts for name, sha in file_digests(value, own).items()}
+    kind = kind_of(setting)
+    if kind is not None and kind.spoken:
+        return {}
     path = node.removeprefix("local-dir:") if isinstance(node, str) else ""
     files = sorted(files_below(Path(path))) if os.path.isdir(path) else [Path(path)] if os.path.exists(path) else []
     return {portable(str(file)): file_digest(file) for file in files if file.is_file()}
@@ -122,11 +128,21 @@ INDIFFERENT = (
 )
 
 
+# how a study is shared out over a machine, by names that mean something else further down
+SHARED_OUT = ("workers", "threads")
+
+
+def deciding_of_study(cfg: dict[str, Any]) -> dict[str, Any]:
+    """As `deciding`, of all settings of a command that makes a study, portable."""
+    return portable(deciding({name: value for name, value in cfg.items() if name not in SHARED_OUT}))
+
+
 def deciding(value: Any, name: str = "") -> Any:
     """Plain data without the settings that decide no result, to be digested."""
     if isinstance(value, list):
         return [deciding(item, name) for item in value]
     if not isinstance(value, dict):
         return value
-    spare = {*INDIFFERENT, *(("batch",) if name == "sampler" else ()), *(() if value.get("tf32") else ("tf32",))}
+    at_once = ("batch",) if name in ("sampler", "class_images") else ()  # images, none of which depends on the others
+    spare = {*INDIFFERENT, *at_once, *(() if value.get("tf32") else ("tf32",))}
     return {key: deciding(item, str(key)) for key, item in value.items() if key not in spare}

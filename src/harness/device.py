@@ -16,6 +16,9 @@ from omegaconf import DictConfig
 GIB = 2**30
 # where Linux keeps the peak of a process, and where it is told to forget it
 STATUS, REFERENCES = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+# settings of where and how networks compute, and of a study besides, who does
+COMPUTE = ("device", "tf32", "compile", "offload")
+STUDY = (*COMPUTE, "workers", "threads")
 KINDS = "auto, cpu, cuda, cuda:N or mps"
 # how allocators of the CPU and of Apple's GPUs say that there is no more, and CUDA's driver and libraries, which ask
 # for memory of their own
@@ -44,7 +47,7 @@ def begun(cfg: DictConfig) -> torch.device:
     return device
 
 
-def handed_on(cfg: DictConfig, names: Sequence[str] = ("device", "tf32", "compile", "offload")) -> list[str]:
+def handed_on(cfg: DictConfig, names: Sequence[str] = COMPUTE) -> list[str]:
     """Overrides by which a command that composes another one tells it where and how to compute."""
     return [f"{name}={cfg[name]}" for name in names if name in cfg]
 
@@ -159,6 +162,17 @@ def moved(value: Any, device: torch.device, offload: bool = False) -> Any:
     if offload and hasattr(value, "offload"):
         value.offload()
     return value
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """In this block so many threads of the CPU compute: how they share out a sum decides how it is rounded."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

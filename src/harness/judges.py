@@ -24,7 +24,7 @@ from src.runs.provenance import versions
 POLICIES = ("error", "leave_out")
 FREE = ("", "MIT", "Apache-2.0", "CC0")  # licences that restrict no use
 TOWER = "this judge's backbone is the generator's text tower"
-LIBRARIES = ("open_clip_torch", "timm", "insightface", "dlib-bin", "face_recognition_models")
+LIBRARIES = ("open_clip_torch", "timm", "insightface", "dlib-bin", "face_recognition_models", "deepface", "retina-face")
 
 
 def judge_nodes(cfg: DictConfig, kinds: Sequence[str] = KINDS) -> dict[str, dict[str, Any]]:
@@ -79,7 +79,6 @@ class Panel:
 
     def _list(self, kind: str, name: str, node: Any, tower: bool) -> None:
         judge, licence = build_or_missing(node, **_placed(node, name, self.device)), node.get("licence", "")
-        note = TOWER if tower else ""
         if isinstance(judge, FileNotFoundError):
             self._row(kind, name, "wants a file", licence, str(judge))
             return
@@ -87,6 +86,10 @@ class Panel:
             why = f"judge {name}: its weights are not on this machine, and HF_HUB_OFFLINE forbids to fetch them"
             self._row(kind, name, "wants a file", licence, why)
             return
+        about: str = getattr(judge, "about", "")
+        lacking: list[Path] = judge.lacking() if hasattr(judge, "lacking") else []
+        fetched = f"fetches {', '.join(p.name for p in lacking)} into {lacking[0].parent}" if lacking else ""
+        note = "; ".join(filter(None, [TOWER if tower else "", about, fetched]))
         self._row(kind, name, "available" if judge.at_hand() else "to be fetched", judge.licence, note)
         self.here[kind].append(judge)  # type: ignore[literal-required]
 
@@ -111,9 +114,13 @@ class Panel:
             raise ValueError("there is no judge to ask: choose judges=tiny, or see conf/judges")
 
     def notes(self) -> list[str]:
-        """Lines under a table: what the mark means, restricting licences, judges without a number."""
+        """Lines under a table: what the mark means, how faces are found, licences, judges without a number."""
         tower = any(row["note"] == TOWER for row in self.listing)
         lines = [f"† {TOWER}: its score flatters what that generator makes"] if tower else []
+        found: dict[str, list[str]] = {}  # how -> by which judges
+        for judge in each(self.here):
+            found.setdefault(getattr(judge, "about", ""), []).append(judge.name)
+        lines += [f"{', '.join(names)}: faces found by {how}" for how, names in found.items() if how]
         used = [row for row in self.listing if row["status"] in ("available", "to be fetched")]
         lines += [f"{row['judge']}: weights under {row['licence']}" for row in used if row["licence"] not in FREE]
         return lines + [f"{row['judge']}: {row['status']}, no number" for row in self.listing if row not in used]

@@ -1,7 +1,7 @@
 """From a configuration to a study and its sides: methods, floors and ceilings over the same people and prompts."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -9,20 +9,23 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
+from tqdm import tqdm
 
 from src.files.rows import Rows
 from src.files.whole import locked, read_json
 from src.harness.assembly import TO_DRAW, Assembly, changed, method_settings, weights_of
 from src.harness.build import build, count, plain
 from src.harness.deciding import PERSON, SIDE, code_of, deciding, portable
-from src.harness.device import GIB, described, forget_peak, memory_for, moved, peak_memory
-from src.harness.study import Study
+from src.harness.device import GIB, described, forget_peak, memory_for, moved, peak_memory, threads
+from src.harness.parallel.crew import Crew
+from src.harness.parallel.estimates import estimate
+from src.harness.parallel.progress import Estimate
+from src.harness.study import Draw, Pictures, Study, one_by_one
 from src.harness.variants import kept_variants, variants_of
+from src.methods.anchors import anchor_makers
 from src.methods.method import Generate, Method
-from src.models.base import TextToImage
 from src.models.prompts import check_distinct
 from src.runs.digests import digest
 from src.runs.run import Run
@@ -36,8 +39,9 @@ PROMPT_ONLY = {"_target_": "src.methods.prompt_only.PromptOnly", "_partial_": Tr
 class Sides:
     """The people, prompts and seeds of a configuration, and what methods, floors and ceilings make of them."""
 
-    def __init__(self, cfg: DictConfig):
-        self.cfg, self.world, self.parts = cfg, cfg.world, Assembly(cfg)
+    def __init__(self, cfg: DictConfig, crew: Crew | None = None):
+        """crew: who learns and draws, None: this process."""
+        self.cfg, self.world, self.parts, self.crew = cfg, cfg.world, Assembly(cfg), crew or Crew()
         self.device = self.parts.device
         self.weights = weights_of(cfg, "base", "method", "judges", *SHOWN)
         every = [(family, prompt) for family, prompts in plain(cfg.prompt_set).items() for prompt in prompts]
@@ -84,14 +88,34 @@ class Sides:
             logger=plain(self.cfg.logger),
             group=f"{self.world.name}-{len(self.people)}x{len(self.prompts)}x{len(self.seeds)}",
             device=described(self.device),
+            progress=self.crew.progress,
         )
+
+    def expect(self, *sides: tuple[str, DictConfig]) -> None:
+        """Names and configurations of the sides that a command makes beside floors and ceilings: how long it takes."""
+        images = len(self.people) * len(self.prompts) * len(self.seeds)
+        for name, cfg in (*sides, ("generic", self._generic())):
+            kept = [self.people_folder(cfg) / f"{person}.safetensors" for person in self.people]
+            self.crew.progress.expect(name, estimate(cfg, images, kept))
+        for name in self._makers():
+            self.crew.progress.expect(name, Estimate(images))
 
     def method_side(
         self, study: Study, name: str, cfg: DictConfig, *, fresh_noise: int = 0, role: str = "method"
     ) -> tuple[Run, Rows]:
         """The side of one configuration of `method` and `sampler`; `role` becomes a tag of its run."""
-        self._check_alike(cfg)
+        draw = self.drawing(cfg)
         settings, study = self._of_method(study, cfg)
+        learned = self.people_folder(cfg) if self.parts.method(cfg).learns else None
+        if cfg.augmentation is not None:
+            tqdm.write(f"variants: {self._variants_folder(cfg)}/*/sheet.png (look at them)")
+        tags = [self.world.name, role]
+        draw = self.crew.shared(draw, self.parts.release, self.cfg, cfg)
+        return study.side(name, settings, draw, fresh_noise=fresh_noise, tags=tags, learned=learned)
+
+    def learner(self, cfg: DictConfig) -> tuple[Method, Callable[[int | str], Generate]]:
+        """The method of a configuration, and (person) -> somebody, learned now or known from an earlier run."""
+        self._check_alike(cfg)
         method, variants = self.parts.method(cfg), self._variants(cfg)
         kept = self.people_folder(cfg)
 
@@ -101,20 +125,29 @@ class Sides:
             with locked(keep.with_suffix(".lock"), f"person {person}") if method.learns else nullcontext():
                 return self._learned(method, person, keep, variants=own)
 
-        tags = [self.world.name, role]
-        with memory_for(f"drawing for {name}", TO_DRAW, self.device):
-            learned = kept if method.learns else None
-            return study.side(name, settings, learn, fresh_noise=fresh_noise, tags=tags, learned=learned)
+        return method, learn
+
+    def drawing(self, cfg: DictConfig) -> Draw:
+        """How people are learned, or known from earlier, and drawn in this process; it rounds as one of many does."""
+        _, learn = self.learner(cfg)
+
+        def draw(people: Sequence[Rows], fresh_noise: int) -> Iterator[Pictures]:
+            with memory_for("drawing people", TO_DRAW, self.device), threads(self.cfg.threads):
+                yield from one_by_one(learn)(people, fresh_noise)
+
+        return draw
 
     def _learned(self, method: Method, person: int | str, keep: Path, **more: Any) -> Generate:
         """Somebody, learned now or known from `keep`; beside it is written what it cost to learn."""
         photos, known = self.photo(person), keep.exists()
+        once = self.parts.prepare(method, keep) if method.learns and not known else 0.0
         forget_peak(self.device)
         started = time.perf_counter()
         learned = self.parts.learn(method, str(person), photos, keep, **more)
         if method.learns and not known:
             cost: dict[str, Any] = {"seconds": time.perf_counter() - started, "peak_bytes": peak_memory(self.device)}
             cost |= {"photos": len(photos), "bytes": keep.stat().st_size, "device": described(self.device)}
+            cost["once_seconds"] = once
             write_json(keep.with_suffix(".json"), cost)
         return learned
 
@@ -123,10 +156,8 @@ class Sides:
         return Path(cfg.runs) / "people" / self._learned_key(cfg)
 
     def costs(self, run: Run, cfg: DictConfig) -> dict[str, Any]:
-        """Of a side's run: U-Net evaluations and seconds an image; seconds, GiB and MB to learn one of its people.
-
-        0 where nothing is learned.
-        """
+        """Of a side's run: U-Net evaluations and seconds an image; what it took to learn one of its people, and all of
+        them together: 0 where nothing is learned."""
         paths = [self.people_folder(cfg) / f"{person}.json" for person in self.people]
         learned = [read_json(path) for path in paths if path.exists()]
 
@@ -134,7 +165,8 @@ class Sides:
             return round(sum(each[name] for each in learned) / len(learned) / unit, 3) if learned else 0.0
 
         image = {name: run.summary().get(name) for name in ("unet_evaluations", "seconds_an_image")}
-        learning = {"learning s": mean("seconds"), "learning GiB": mean("peak_bytes", GIB)}
+        once = max((each.get("once_seconds", 0.0) for each in learned), default=0.0)
+        learning = {"learning s": mean("seconds"), "once s": round(once, 3), "learning GiB": mean("peak_bytes", GIB)}
         return {**image, **learning, "MB a person": mean("bytes", 1e6), "photos": run.summary()["photos"]}
 
     def _check_alike(self, cfg: DictConfig) -> None:
@@ -165,11 +197,7 @@ class Sides:
         """(person, photos) -> their stored variants; None without augmentation."""
         if cfg.augmentation is None:
             return None
-        recipe = {"augmentation": plain(cfg.augmentation), **self._photos()}
-        weights = weights_of(cfg, "base", *SHOWN, "augmentation")
-        key = digest(portable(recipe), weights=weights, code=code_of(PERSON))
-        folder, size = Path(cfg.runs) / "variants" / key[:12], self.parts.base.image_size
-        print(f"variants: {folder}/*/sheet.png (look at them)", flush=True)
+        folder, size = self._variants_folder(cfg), self.parts.base.image_size
 
         def kept(person: int | str, photos: Tensor) -> Tensor:
             def made() -> Tensor:
@@ -180,8 +208,12 @@ class Sides:
 
         return kept
 
+    def _variants_folder(self, cfg: DictConfig) -> Path:
+        recipe = {"augmentation": plain(cfg.augmentation), **self._photos()}
+        weights = weights_of(cfg, "base", *SHOWN, "augmentation")
+        return Path(cfg.runs) / "variants" / digest(portable(recipe), weights=weights, code=code_of(PERSON))[:12]
+
     def _photos(self) -> dict[str, Any]:
-        """What decides how reference photos look, and what a base makes of them."""
         settings = {"prompts": self.every_prompt, "reference": plain(self.world.reference)}
         return {**settings, "base": plain(self.cfg.base), **self._rounded()}
 
@@ -191,45 +223,23 @@ class Sides:
 
     def anchors(self, study: Study) -> dict[str, tuple[Run, Rows]]:
         """Floors and ceilings: those that this world can give."""
-        makers: dict[str, Callable[[Any], Generate]] = {"copy": lambda person: _copied(self.photo(person))}
-        if self.world.oracle and self.world.stranger:
-            oracle, stranger = build(self.world.oracle), build(self.world.stranger)
-            makers["other"] = lambda person: _drawn(stranger, person)
-            makers["oracle"] = lambda person: _drawn(oracle, person)
-            makers["oracle_vae"] = lambda person: _through_vae(self.parts.base, _drawn(oracle, person))
         tags = [self.world.name, "anchor"]
-        sides = {name: study.side(name, {"anchor": name}, make, tags=tags) for name, make in makers.items()}
+        every = self._makers().items()
+        sides = {name: study.side(name, {"anchor": name}, one_by_one(make), tags=tags) for name, make in every}
         return {**sides, "generic": self.method_side(study, "generic", self._generic(), role="anchor")}
+
+    def _makers(self) -> dict[str, Callable[[Any], Generate]]:
+        given = {name: build(self.world[name]) for name in ("oracle", "stranger") if self.world[name]}
+        return anchor_makers(self.photo, lambda: self.parts.base, **given)
 
     def _generic(self) -> DictConfig:
         """The generic prompt alone, whatever the method and the fusion stage's settings are."""
         text: dict[str, Any] = {"fusion_steps": 0, "gamma": 1.0, "blend": "position", "joint": [], "opening": []}
         text |= {"separate": [{"prompt": "generic", "weight": "joint"}]}
         text |= {"guidance": {"joint": self.cfg.sampler.guidance.joint}, "opening_share": 0.0}
+        text |= {"closing_share": 0.0, "shortcuts": {"_target_": "src.sampling.Shortcuts"}}
         change = {f"sampler.{name}": value for name, value in text.items()}
         return changed(self.cfg, {**change, "method": PROMPT_ONLY, "augmentation": None})
-
-
-def _copied(photos: Tensor) -> Generate:
-    return lambda prompt, seeds: photos[:1].expand(len(seeds), -1, -1, -1)
-
-
-def _drawn(draw: Callable[..., Tensor], person: Any) -> Generate:
-    def each(prompt: str | Sequence[str], seeds: Sequence[int]) -> Tensor:
-        prompts = [prompt] * len(seeds) if isinstance(prompt, str) else prompt
-        return torch.stack(
-            [draw(person=person, prompt=own, seed=seed) for own, seed in zip(prompts, seeds, strict=True)]
-        )
-
-    return each
-
-
-def _through_vae(base: TextToImage, generate: Generate) -> Generate:
-    @torch.no_grad()
-    def decoded(prompt: str | Sequence[str], seeds: Sequence[int]) -> Tensor:
-        return base.decode(base.encode(moved(generate(prompt, seeds), base.device)))
-
-    return decoded
 
 
 def _alternating(prompts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

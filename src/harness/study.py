@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
 from src.files.rows import Row, Rows
+from src.harness.parallel.progress import Progress
 from src.methods.method import Generate
 from src.runs.digests import digest
 from src.runs.run import Run, open_run
@@ -22,6 +24,25 @@ from src.statistics.means import column_means
 def noise_seed(person: int | str, prompt: str, seed: int) -> int:
     """The seed of an image's noise: the same for every method that draws this person, prompt and seed."""
     return int.from_bytes(sha256(f"{person}|{prompt}|{seed}".encode()).digest()[:6], "big")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images, uint8 [H, W, 3], of some rows of one person, and what they cost.
+
+    unet_evaluations: of an image, None without a U-Net. learning: seconds that the person took before, 0 for more of
+    the same person.
+    """
+
+    rows: Rows
+    images: Sequence[np.ndarray]
+    unet_evaluations: int | None
+    seconds_an_image: float
+    learning: float = 0.0
+
+
+# (rows of each person, what is added to every seed's number) -> pictures of all rows, in whatever order
+Draw = Callable[[Sequence[Rows], int], Iterator[Pictures]]
 
 
 @dataclass(frozen=True)
@@ -44,12 +65,13 @@ class Study:
     logger: Mapping[str, Any]
     group: str
     device: str = "cpu"  # in words, for whoever looks up where a run was made
+    progress: Progress = field(default_factory=Progress)
 
     def side(
         self,
         name: str,
         config: Mapping[str, Any],
-        learn: Callable[[int | str], Generate],
+        draw: Draw,
         *,
         fresh_noise: int = 0,
         tags: Sequence[str] = (),
@@ -57,16 +79,18 @@ class Study:
     ) -> tuple[Run, Rows]:
         """One method's images and scores; made once, then reused, and continued where an earlier sitting stopped.
 
-        learn(person): learns the person and returns the generator. fresh_noise: added to every seed's number.
-        learned: where `learn` keeps <person>.safetensors, which the mirror takes as artifacts if it was asked to.
+        fresh_noise: added to every seed's number. learned: where `draw` keeps <person>.safetensors, which the mirror
+        takes as artifacts if it was asked to.
         """
         settings, key = self._settings(config, fresh_noise), self.key(config, fresh_noise)
-        about: dict[str, Any] = {"logger": self.logger, "group": self.group, "device": self.device}
-        with open_run(self.root, name, settings, key, tags=[name, *tags], **about) as run:
+        about: dict[str, Any] = {"logger": self.logger, "group": self.group, "device": self.device, "echo": tqdm.write}
+        with (
+            self.progress.side(name, len(self._rows())),
+            open_run(self.root, name, settings, key, tags=[name, *tags], **about) as run,
+        ):
             if not run.complete:
-                self._generate(run, name, learn, fresh_noise)
-                rows = self.score(run.folder)
-                run.write_scores(rows)
+                self._generate(run, draw, fresh_noise)
+                rows = self._judged(run)
                 if learned is not None:
                     for person in self.people:
                         run.keep("person", learned / f"{person}.safetensors")
@@ -83,35 +107,34 @@ class Study:
         cells = {"people": list(self.people), "prompts": [list(p) for p in self.prompts], "seeds": list(self.seeds)}
         return {"method": dict(config), **self.identity, "fresh_noise": fresh_noise, **cells}
 
-    def _generate(self, run: Run, name: str, learn: Callable[[int | str], Generate], fresh_noise: int) -> None:
+    def _generate(self, run: Run, draw: Draw, fresh_noise: int) -> None:
         rows = self._rows()
-        with tqdm(total=len(rows), desc=name, unit="image") as bar:
-            for person in self.people:
-                own = [row for row in rows if row["person"] == person]
-                missing = [row for row in own if not run.has(row["file"])]
-                bar.update(len(own) - len(missing))
-                if missing:
-                    run.save_image(own[0]["photo"], to_picture(self.photo(person)[0].cpu()), {"person": person})
-                    self._draw(run, learn(person), missing, fresh_noise, bar)
+        missing = [row for row in rows if not run.has(row["file"])]
+        self.progress.found(len(rows) - len(missing))
+        wanted = [[row for row in missing if row["person"] == person] for person in self.people]
+        wanted = [own for own in wanted if own]
+        for own in wanted:
+            person = own[0]["person"]
+            run.save_image(own[0]["photo"], to_picture(self.photo(person)[0].cpu()), {"person": person})
+        for pictures in draw(wanted, fresh_noise) if wanted else ():
+            self._keep(run, pictures, fresh_noise)
         write_csv(run.path("images.csv"), rows)
 
-    def _draw(self, run: Run, generate: Generate, rows: Rows, fresh_noise: int, bar: Any) -> None:
-        """As many images at once as the generator draws."""
+    def _keep(self, run: Run, pictures: Pictures, fresh_noise: int) -> None:
+        person, seconds = pictures.rows[0]["person"], pictures.seconds_an_image
+        for row, image in zip(pictures.rows, pictures.images, strict=True):
+            run.save_image(row["file"], image, {**row, "noise_seed": _noise_seed_of(row, fresh_noise)})
+        for prompt in dict.fromkeys(row["prompt"] for row in pictures.rows):
+            cost = {"unet_evaluations": pictures.unet_evaluations, "seconds_an_image": seconds}
+            run.log({"person": str(person), "prompt": prompt, **cost})
+        self.progress.drew(person, len(pictures.rows), seconds * len(pictures.rows), pictures.learning)
 
-        def seed(row: Row) -> int:
-            return noise_seed(row["person"], row["prompt"], row["seed"] + fresh_noise)
-
+    def _judged(self, run: Run) -> Rows:
         started = time.perf_counter()
-        for batch, images in drawn(generate, rows, seed):
-            seconds = (time.perf_counter() - started) / len(batch)
-            for row, image in zip(batch, images, strict=True):
-                run.save_image(row["file"], to_picture(image), {**row, "noise_seed": seed(row)})
-            evaluations = getattr(generate, "unet_evaluations", None)
-            for prompt in dict.fromkeys(row["prompt"] for row in batch):
-                cost = {"unet_evaluations": evaluations, "seconds_an_image": seconds}
-                run.log({"person": str(batch[0]["person"]), "prompt": prompt, **cost})
-            bar.update(len(batch))
-            started = time.perf_counter()
+        rows = self.score(run.folder)
+        run.write_scores(rows)
+        self.progress.judged(len(rows), time.perf_counter() - started)
+        return rows
 
     def _rows(self) -> Rows:
         return [
@@ -127,6 +150,31 @@ class Study:
             for number, (family, prompt) in enumerate(self.prompts)
             for seed in self.seeds
         ]
+
+
+def one_by_one(learn: Callable[[int | str], Generate]) -> Draw:
+    """People in turn, in this process; learn(person): learns the person and returns the generator."""
+
+    def draw(people: Sequence[Rows], fresh_noise: int) -> Iterator[Pictures]:
+        for rows in people:
+            yield from _pictures(learn, rows, fresh_noise)
+
+    return draw
+
+
+def _pictures(learn: Callable[[int | str], Generate], rows: Rows, fresh_noise: int) -> Iterator[Pictures]:
+    """One person's rows, as many images at once as the generator draws."""
+    started = time.perf_counter()
+    generate = learn(rows[0]["person"])
+    learning, started = time.perf_counter() - started, time.perf_counter()
+    for batch, images in drawn(generate, rows, lambda row: _noise_seed_of(row, fresh_noise)):
+        seconds, evaluations = (time.perf_counter() - started) / len(batch), getattr(generate, "unet_evaluations", None)
+        yield Pictures(batch, [to_picture(image) for image in images], evaluations, seconds, learning)
+        learning, started = 0.0, time.perf_counter()
+
+
+def _noise_seed_of(row: Row, fresh_noise: int) -> int:
+    return noise_seed(row["person"], row["prompt"], row["seed"] + fresh_noise)
 
 
 def drawn(generate: Generate, rows: Rows, seed: Callable[[Row], int]) -> Iterator[tuple[Rows, Tensor]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,14 +10,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from src.files.whole import check_record, locked
-from src.learning.person_file import fingerprint, write
+from src.files.whole import check_record, locked, read_json, write_atomic
+from src.learning.person_file import fingerprint, state_of, write
 from src.models.base import TextToImage
+from src.models.digest import schedule_digest
 from src.models.folders import read_tensors
 from src.models.personal import PersonalNoise
 from src.sampling import Condition, fusion_sample, seeded_randn_like
 
 AGAIN = "delete it to make them again"
+# the code that decides them, as files of the package
+CODE = (
+    "diffusion.py",
+    "sampling.py",
+    "models/base.py",
+    "models/personal.py",
+    "models/prompts.py",
+    "learning/class_images.py",
+)
 
 
 @dataclass(frozen=True)
@@ -29,25 +40,53 @@ class ClassImages:
     batch: int = 4
     seed: int = 0
 
-    def __call__(self, base: TextToImage, prompt: str, folder: Path | None = None) -> Tensor:
+    def __post_init__(self) -> None:
+        for name in ("number", "steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"method.class_images.{name} ({getattr(self, name)}) must be at least 1")
+        if self.guidance < 0:
+            raise ValueError(f"method.class_images.guidance ({self.guidance}) must be 0 or more")
+
+    def check(self, base: TextToImage) -> None:
+        """ValueError for steps that this base's noise schedule does not have."""
+        try:
+            base.schedule(self.steps)
+        except ValueError as error:
+            raise ValueError(f"method.class_images.steps ({self.steps}) do not fit this base: {error}") from error
+
+    def __call__(self, base: TextToImage, prompt: str, folder: Path | None = None, code: str = "") -> Tensor:
         """[N, 3, H, W] in [-1, 1], 8 bits a channel: made once for a base, a prompt and settings, and kept in `folder`.
 
-        ValueError for a file that is damaged, or holds images of another base.
+        code: the digest of CODE. ValueError for a file that is damaged, or holds images of another base.
         """
         if folder is None:
             return _images(self._made(base, prompt), base)
-        about = self._about(base, prompt)
+        return _images(_read(*self._kept(base, prompt, folder, code)), base)
+
+    def seconds(self, base: TextToImage, prompt: str, folder: Path, code: str) -> float:
+        """What it took to make those in `folder`, now or before."""
+        path, _ = self._kept(base, prompt, folder, code)
+        return float(read_json(path.with_suffix(".json"))["seconds"])
+
+    def _kept(self, base: TextToImage, prompt: str, folder: Path, code: str) -> tuple[Path, dict[str, str]]:
+        """Their file, made first if it is not there, and what it says of itself."""
+        about = {**self._about(base, prompt), "code": code}
         path = folder / f"{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]}.safetensors"
         with locked(path.with_suffix(".lock"), f"the class images of {prompt!r}"):
             if not path.exists():
-                write(path, {"images": self._made(base, prompt).cpu()}, about)
-        return _images(_read(path, about), base)
+                started = time.perf_counter()
+                images = self._made(base, prompt).cpu()
+                cost = {"seconds": time.perf_counter() - started, "images": len(images)}
+                write_atomic(path.with_suffix(".json"), json.dumps(cost).encode())
+                write(path, {"images": images}, about)
+        return path, about
 
     def _about(self, base: TextToImage, prompt: str) -> dict[str, str]:
-        parts = {name: getattr(base, name).state_dict() for name in ("unet", "text_encoder", "vae")}
-        start = fingerprint({f"{part}.{name}": value for part, own in parts.items() for name, value in own.items()})
+        """What decides them but for code: `batch` does not, since no image depends on those beside it."""
+        start = fingerprint(state_of(unet=base.unet, text_encoder=base.text_encoder, vae=base.vae))
         decisive = {name: str(value) for name, value in asdict(self).items() if name != "batch"}
-        return {"prompt": prompt, "base": start, "dtype": str(base.unet.dtype), **decisive}
+        made_by = {"base": start, "dtype": str(base.unet.dtype), "schedule": schedule_digest(base)}
+        return {"prompt": prompt, **made_by, **decisive}
 
     @torch.no_grad()
     def _made(self, base: TextToImage, prompt: str) -> Tensor:

@@ -1,7 +1,7 @@
 """Training E4T: on photos of a domain, then a few steps on one person's (Gal et al. 2023, arXiv 2302.12228)."""
 
 import copy
-import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from src.diffusion import add_noise, denoising_loss
-from src.learning.person_file import read, write
+from src.learning.person_file import fingerprint, read, state_of, write
 from src.learning.pretrain import Draws, Predict, draws_for, encode_photos
 from src.learning.steps import optimise
 from src.models.base import TextToImage
@@ -119,9 +119,9 @@ class TuneE4T:
         return denoising_loss(predicted, draws["eps"]) + self.penalty * offset_square(offset)
 
 
-def keep_person(e4t: E4T, base: TextToImage, path: Path) -> None:
-    """One safetensors file with its SHA-256 beside it, whole or not there (OSError)."""
-    write(path, e4t.state_dict(), _about(e4t, base))
+def keep_person(tuned: E4T, start: E4T, base: TextToImage, path: Path) -> None:
+    """One safetensors file with its SHA-256 beside it, whole or not there (OSError). start: what was tuned."""
+    write(path, tuned.state_dict(), _about(start, base))
 
 
 def known_person(e4t: E4T, base: TextToImage, path: Path) -> E4T:
@@ -134,6 +134,5 @@ def known_person(e4t: E4T, base: TextToImage, path: Path) -> E4T:
 def _about(e4t: E4T, base: TextToImage) -> dict[str, str]:
     """What a file says of itself, and must say to be of use here."""
     dtype = str(base.unet.dtype).removeprefix("torch.")
-    shapes = {name: tuple(value.shape) for name, value in e4t.state_dict().items()}
-    start = hashlib.sha256(repr((e4t.config, shapes)).encode()).hexdigest()
-    return {"profusion": FORMAT, "dtype": dtype, "start": start}
+    start = fingerprint(state_of(e4t=e4t, unet=base.unet, text=base.text_encoder, image=base.image_encoder))
+    return {"profusion": FORMAT, "dtype": dtype, "start": start, "config": json.dumps(e4t.config, sort_keys=True)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from src.files.whole import check_record, write_recorded
 from src.models.base import HALF
@@ -23,6 +23,11 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
         if not value.is_meta:  # meta tensors hold no numbers
             total.update(value.detach().flatten()[:LOOKED_AT].float().cpu().numpy().tobytes())
     return total.hexdigest()
+
+
+def state_of(**nets: nn.Module) -> dict[str, Tensor]:
+    """The weights of several networks, each named after its own."""
+    return {f"{net}.{name}": value for net, own in nets.items() for name, value in own.state_dict().items()}
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:

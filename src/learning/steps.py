@@ -14,6 +14,13 @@ AT_ONCE = 8  # photos: the autoencoder's first map of 200 class images of 512 px
 LOSS_SCALE = {torch.float16: 2.0**12}
 
 
+def training_bytes(numbers: int, dtype: torch.dtype) -> int:
+    """What `optimise` holds for so many trained weights: they in float32 or better, their gradients, AdamW's two
+    moments and, beside a half base, what autocast makes of them."""
+    wide = torch.promote_types(dtype, torch.float32).itemsize
+    return numbers * (4 * wide + (dtype.itemsize if dtype.itemsize < wide else 0))
+
+
 class NoisedPhotos:
     """Photos [P, 3, H, W] in [-1, 1] in turn, each at a noise that is a pure function of (seed, step, slot).
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from src.learning.copies import copied, master, remade
 from src.learning.person_file import change_of, fingerprint, kept_as, put_back, read, write
 from src.models.base import HALF, TextToImage, compile_blocks
-from src.models.personal import attention_projections
+from src.models.personal import attention_projections, drawn_with
 from src.models.promptnet import PromptNet
 
 FORMAT = "profusion-person-2"
@@ -76,7 +76,8 @@ class Tuned:
 
     @torch.no_grad()
     def in_use(self) -> tuple[TextToImage, PromptNet]:
-        """Base and PromptNet to draw with: all in the base's precision, sharing what they can."""
+        """Base and PromptNet to draw with: all in the base's precision, sharing what they can; neither of these here is
+        compiled itself."""
         dtype, base, promptnet = self.base.unet.dtype, self.base, self.promptnet
 
         def half(value: Tensor) -> Tensor:
@@ -85,9 +86,9 @@ class Tuned:
         if dtype in HALF:
             base, promptnet = _with_projections(base, half), remade(promptnet, promptnet.parameters(), half)
         if base.compiled:
-            compile_blocks(base.unet)
+            promptnet = remade(promptnet, (), half)
             compile_blocks(promptnet)
-        return base, promptnet
+        return drawn_with(base), promptnet
 
 
 def untuned(base: TextToImage, promptnet: PromptNet) -> Tuned:

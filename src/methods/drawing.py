@@ -7,11 +7,19 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from src.diffusion import RandnLike
+from src.diffusion import RandnLike, Schedule
 from src.models.base import TextToImage
 from src.models.personal import PersonalNoise
 from src.models.prompts import PLACEHOLDER, check_prompt, generic_prompt
-from src.sampling import Condition, Conditions, fusion_sample, seeded_randn_like
+from src.sampling import (
+    EXACT,
+    Condition,
+    Conditions,
+    Shortcuts,
+    check_stages,
+    fusion_sample,
+    seeded_randn_like,
+)
 
 Terms = list[tuple[Conditions, float]]
 
@@ -24,6 +32,8 @@ class Sampler:
     named by `generic`) or a template with S*; `weight` a number or a name in `guidance`; a `faded` row uses `gamma` and
     `blend`. `joint` guides the fusion stage, `separate` the refinement stage.
     opening, opening_share: rows that guide the first share of the steps alone, without fusion (switching samplers).
+    closing, closing_share: rows that guide the last share of them alone; weights of sum 1 drop the guidance.
+    shortcuts: approximations that draw faster (src.sampling.Shortcuts).
     guidance: the weights of the fusion stage, of the joint prompt and of the text alone.
     batch: images at once, whatever their prompts, which no image depends on; None: all that are asked for at once.
     steps: DDIM steps. fusion_steps: the paper's m. fusion_eta: its r, in [0, 1]. eta: DDIM's, in [0, 1].
@@ -41,10 +51,13 @@ class Sampler:
     generic: str = "a person"
     opening: Sequence[Mapping[str, Any]] = ()
     opening_share: float = 0.0
+    closing: Sequence[Mapping[str, Any]] = ()
+    closing_share: float = 0.0
     batch: int | None = None
+    shortcuts: Shortcuts = EXACT
 
     def __post_init__(self) -> None:
-        for name in ("fusion_eta", "eta", "gamma", "opening_share"):
+        for name in ("fusion_eta", "eta", "gamma", "opening_share", "closing_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"sampler.{name} ({getattr(self, name)}) must be in [0, 1]")
         for name, least in (("steps", 1), ("fusion_steps", 0), ("batch", 1)):
@@ -58,10 +71,30 @@ class Sampler:
         for name, weight in self.guidance.items():
             if not isinstance(weight, int | float):
                 raise ValueError(f"sampler.guidance.{name} ({weight}) must be a number")
-        stages = {"separate": True, "joint": self.fusion_steps > 0, "opening": self.opening_share > 0}
+        if self.opening_share + self.closing_share > 1:
+            shares = f"{self.opening_share} and {self.closing_share}"
+            raise ValueError(f"sampler.opening_share and closing_share ({shares}) must not be more than 1 together")
+        check_stages(self.fusion_steps, self.fusion_eta, self.eta, self.shortcuts)
+        stages = {"separate": True, "joint": self.fusion_steps > 0}
+        stages |= {name: getattr(self, f"{name}_share") > 0 for name in ("opening", "closing")}
         for name in (stage for stage, runs in stages.items() if runs):
             if not any(self._weight(row) for row in getattr(self, name)):
                 raise ValueError(f"sampler.{name} has no row with a weight other than 0: set one in sampler.guidance")
+
+    def parts(self, schedule: Schedule) -> tuple[Schedule, Schedule, Schedule]:
+        """The schedule's steps of the opening, of both stages, and of the closing.
+
+        ValueError where there are fusion stages but no timestep that may have one.
+        """
+        opening, rest = schedule.split(round(self.opening_share * self.steps))
+        middle, closing = rest.split(max(len(rest.timesteps) - round(self.closing_share * self.steps), 0))
+        if self.fusion_steps and len(middle.timesteps) and not self.shortcuts.fused(middle):
+            interval = list(self.shortcuts.fusion_interval)
+            raise ValueError(
+                f"sampler.shortcuts.fusion_interval ({interval}) holds none of the {self.steps} timesteps: widen it, "
+                "or set sampler.fusion_steps=0 to draw without a fusion stage"
+            )
+        return opening, middle, closing
 
     def _weight(self, row: Mapping[str, Any]) -> float:
         if isinstance(row["weight"], str) and row["weight"] not in self.guidance:
@@ -130,7 +163,7 @@ class Person:
 
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
         """Images [B, 3, H, W] of B prompts and seeds, in one batch."""
-        self.noise.unet_evaluations = 0
+        self.noise.begin(self.sampler.shortcuts)
         randn_like = seeded_randn_like(seeds)
         x = randn_like(torch.empty(len(seeds), *self.base.latent_shape, device=self.base.device))
         self._finite = []
@@ -161,13 +194,14 @@ class Person:
         )
 
     def _sample(self, x: Tensor, prompts: Sequence[str], randn_like: RandnLike) -> Tensor:
-        """Noise [B, C, h, w] -> latents: the opening steps, if there are any, then the others."""
+        """Noise [B, C, h, w] -> latents: the opening steps, if there are any, the others, and the closing ones."""
         sampler, shares = self.sampler, self.shares
-        opening, rest = self.base.schedule(sampler.steps).split(round(sampler.opening_share * sampler.steps))
+        opening, middle, closing = sampler.parts(self.base.schedule(sampler.steps))
         joint = self._terms(sampler.joint, prompts, [share / sum(shares) for share in shares])
         for schedule, rows, fusion_steps in (
             (opening, sampler.opening, 0),
-            (rest, sampler.separate, sampler.fusion_steps),
+            (middle, sampler.separate, sampler.fusion_steps),
+            (closing, sampler.closing, 0),
         ):
             x = fusion_sample(
                 self._watched_noise,
@@ -179,5 +213,6 @@ class Person:
                 fusion_eta=sampler.fusion_eta,
                 eta=sampler.eta,
                 randn_like=randn_like,
+                shortcuts=sampler.shortcuts,
             )
         return x

@@ -1,27 +1,30 @@
 """DreamBooth: a rare identifier before a class noun, the U-Net tuned, its class held on to (Ruiz et al. 2022)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from src.diffusion import denoising_loss
 from src.learning.changes import LowRank, Weights, with_lora
-from src.learning.class_images import ClassImages
+from src.learning.class_images import CODE, ClassImages
 from src.learning.person_file import fingerprint, read, write
-from src.learning.steps import NoisedPhotos, optimise
+from src.learning.steps import NoisedPhotos, optimise, training_bytes
 from src.methods.drawing import Person, Sampler
-from src.methods.method import Variants, shared_by_all
+from src.methods.method import Footprint, Variants, shared_by_all
 from src.models.base import TextToImage, autocast_of, compile_blocks
-from src.models.lora import read_lora
+from src.models.lora import full_rank, lora_numbers, read_lora
 from src.models.personal import PersonalNoise
 from src.models.prompts import PLACEHOLDER, check_prompt
+from src.models.sources import numbers_of
 from src.models.words import check_rare, embeddings_of, one_token, tokens_of
+from src.runs.digests import code_digest
 
 FORMAT = "dreambooth-1"
+PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class DreamBooth:
 
     trained: ClassVar[tuple[str, ...]] = ()
     drawing: ClassVar[tuple[str, ...]] = ()
+    files: ClassVar[Mapping[str, str]] = {"lora": "give a pytorch_lora_weights.safetensors of diffusers"}
     memory: ClassVar[str] = "method.gradient_checkpointing=true, a lower method.batch, or method.rank=16"
 
     sampler: Sampler
@@ -54,6 +58,19 @@ class DreamBooth:
     gradient_checkpointing: bool = False
     lora: str | None = None
 
+    @classmethod
+    def footprint(cls, settings: Mapping[str, Any], parts: Mapping[str, nn.Module]) -> Footprint:
+        """What is trained, and as much to draw with; of a LoRA that was given nothing to speak of."""
+        if settings.get("lora") is not None:
+            return Footprint()
+        unet: Any = parts["unet"]
+        if settings.get("rank") is not None:
+            changed = lora_numbers(unet, settings["rank"])
+        else:
+            changed = numbers_of(unet, *([parts["text_encoder"]] if settings.get("text_encoder") else []))
+        photos, own = settings["batch"] * (2 if settings.get("prior", 1.0) else 1), changed * unet.dtype.itemsize
+        return Footprint(photos=photos, learning=training_bytes(changed, unet.dtype), drawing=own, kept=own)
+
     @property
     def learns(self) -> bool:
         """Whether nobody was given."""
@@ -67,6 +84,10 @@ class DreamBooth:
             check_prompt(prompt, base.tokenizer, base.known_words, 1 + len(tokens_of(self.identifier, base.tokenizer)))
         if self.prior > 0 and self.class_images is None:
             raise ValueError(f"method.prior ({self.prior:g}) weighs class images: set method.class_images, or 0")
+        if self.prior > 0 and self.class_images is not None:
+            self.class_images.check(base)
+        if self.rank is not None and not 1 <= self.rank <= full_rank(base.unet):
+            raise ValueError(f"method.rank ({self.rank}) must be from 1 to {full_rank(base.unet)}, this base's widest")
         if self.text_encoder and self.rank is not None:
             raise ValueError(f"method.rank ({self.rank}) is of the U-Net alone: set method.text_encoder=false")
         if self.lora is not None:
@@ -91,6 +112,12 @@ class DreamBooth:
         noise = PersonalNoise(own, words=[word], as_tokens=True, called=called, generic=generic)
         return Person(own, noise, self.sampler, pseudo_tokens=1 + len(word))
 
+    def prepare(self, base: TextToImage, keep: Path) -> float:
+        """The class images, if their loss is asked for."""
+        if not self.learns or self.class_images is None or self.prior == 0:
+            return 0.0
+        return self.class_images.seconds(base, self._called(f"a {self.noun}"), *_shared(keep))
+
     @property
     def _change(self) -> Weights | LowRank:
         if self.rank is not None:
@@ -106,8 +133,8 @@ class DreamBooth:
             return self._change.restored(base, read(keep, about, "base"))
         classes = None
         if self.prior > 0 and self.class_images is not None:
-            folder = None if keep is None else shared_by_all(keep) / "class_images"
-            classes = self.class_images(base, self._called(f"a {self.noun}"), folder)
+            shared = () if keep is None else _shared(keep)
+            classes = self.class_images(base, self._called(f"a {self.noun}"), *shared)
         kept = self._learned(base, photos if variants is None else variants(photos), classes)
         if keep is not None:
             write(keep, kept, about)
@@ -161,3 +188,8 @@ class DreamBooth:
             return own_loss + self.prior * prior_loss[0] if prior_loss else own_loss
 
         return loss_at
+
+
+def _shared(keep: Path) -> tuple[Path, str]:
+    """The folder of class images, and the digest of the code that makes them."""
+    return shared_by_all(keep) / "class_images", code_digest(PACKAGE, CODE)

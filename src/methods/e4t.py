@@ -1,19 +1,22 @@
 """E4T: S* by an encoder and a class word, weight offsets, and a few steps on the photo (arXiv 2302.12228)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from src.learning.e4t import TuneE4T, keep_person, known_person
+from src.learning.steps import training_bytes
 from src.methods.drawing import Person, Sampler
-from src.methods.method import Variants
+from src.methods.method import Footprint, Variants
 from src.models.base import TextToImage, compile_blocks
 from src.models.e4t import E4T, e4t_words, merged, noun_number
-from src.models.personal import PersonalNoise
+from src.models.personal import PersonalNoise, attention_projections
 from src.models.prompts import check_prompt
+from src.models.sources import numbers_of, widths_of
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,28 @@ class EncoderTuning:
 
     trained: ClassVar[tuple[str, ...]] = ("e4t",)
     drawing: ClassVar[tuple[str, ...]] = ()
+    files: ClassVar[Mapping[str, str]] = {
+        "e4t.folder": "train one with `python -m src.train +experiment={trained_by}`, or set method.e4t.folder=FOLDER"
+    }
     memory: ClassVar[str] = "method.finetune.gradient_checkpointing=true, or a lower method.finetune.batch"
 
     e4t: E4T
     sampler: Sampler
     finetune: TuneE4T | None = None
+
+    @classmethod
+    def footprint(cls, settings: Mapping[str, Any], parts: Mapping[str, nn.Module]) -> Footprint:
+        """The encoder and its offsets, as they lie in their folder, and the projections that these bend."""
+        unet: Any = parts["unet"]
+        folder = str(settings["e4t"].get("folder", ""))
+        with torch.device("meta"):
+            e4t = E4T.described(folder) if E4T.lies_in(folder) else E4T.from_unet(unet, **widths_of(parts))
+        held, bent = 4 * numbers_of(e4t), numbers_of(attention_projections(unet)) * unet.dtype.itemsize
+        tuning = settings.get("finetune")
+        if not tuning:
+            return Footprint(held=held, drawing=bent)
+        learning = training_bytes(numbers_of(e4t), torch.float32) + bent
+        return Footprint(held, tuning["batch"], learning, drawing=held + bent, kept=held)
 
     @property
     def learns(self) -> bool:
@@ -71,5 +91,5 @@ class EncoderTuning:
             return known_person(self.e4t, base, keep)
         tuned = self.finetune(base, self.e4t, photos if variants is None else variants(photos))
         if keep is not None:
-            keep_person(tuned, base, keep)
+            keep_person(tuned, self.e4t, base, keep)
         return tuned

@@ -1,10 +1,11 @@
 """What every method of personalisation is: one file beside this one, and one in conf/method/ for each world."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from src.methods.drawing import Sampler
 from src.models.base import TextToImage
@@ -21,6 +22,21 @@ def shared_by_all(keep: Path) -> Path:
     return keep.parents[2]
 
 
+@dataclass(frozen=True)
+class Footprint:
+    """What a method takes beside the base, found out before anything is loaded: bytes, and photos.
+
+    held: by its networks, all the time. photos: that pass the U-Net with gradients in one step; 0: nobody is learned.
+    learning: while somebody is learned. drawing: by whoever was learned. kept: of a person's file.
+    """
+
+    held: int = 0
+    photos: int = 0
+    learning: int = 0
+    drawing: int = 0
+    kept: int = 0
+
+
 class Method(Protocol):
     """Learns a person from photos and gives back a generator of images of that person.
 
@@ -31,12 +47,22 @@ class Method(Protocol):
 
     trained: the settings that are trained networks: built once for all sides, and no others are loaded.
     drawing: the settings that decide how images are drawn and not what is learned.
+    files: the settings that name a file or folder -> what to do where it is missing, with the {settings} beside it.
     memory: what to set where memory for learning runs out, as `setting=value, or ...`.
     """
 
     trained: ClassVar[tuple[str, ...]]
     drawing: ClassVar[tuple[str, ...]]
+    files: ClassVar[Mapping[str, str]]
     memory: ClassVar[str]
+
+    @classmethod
+    def footprint(cls, settings: Mapping[str, Any], parts: Mapping[str, nn.Module]) -> Footprint:
+        """Of a method with these settings, as conf/method/NAME.yaml has them.
+
+        parts: unet, vae, text_encoder and image_encoder of the base, in its precision, on the meta device.
+        """
+        ...
 
     @property
     def sampler(self) -> Sampler:
@@ -65,5 +91,17 @@ class Method(Protocol):
 
         keep: the file (.safetensors) for what is learned; if it is there already, it is read instead of learning again.
         variants: what augmentation makes of the photos. people: whom each photo shows, None: all the same person.
+        """
+        ...
+
+
+@runtime_checkable
+class Sharing(Protocol):
+    """What a method has besides if all people share something that it makes, such as images of their class."""
+
+    def prepare(self, base: TextToImage, keep: Path) -> float:
+        """Make it where it is not there yet, before the person whose file is `keep` is learned.
+
+        Returns the seconds that it took, now or when it was made; 0 where these settings need nothing.
         """
         ...

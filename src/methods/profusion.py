@@ -1,19 +1,22 @@
 """ProFusion: PromptNet, a short fine-tuning, Fusion Sampling (arXiv 2305.13579), and with other data its ablations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from src.learning.steps import training_bytes
 from src.learning.tuned import Tuned, untuned
 from src.methods.drawing import Person, Sampler
-from src.methods.method import Variants
+from src.methods.method import Footprint, Variants
 from src.models.base import TextToImage
-from src.models.personal import PersonalNoise
+from src.models.personal import PersonalNoise, attention_projections
 from src.models.promptnet import PromptNet
 from src.models.prompts import check_prompt
+from src.models.sources import numbers_of, widths_of
 
 
 def check_shares(shares: Sequence[float] | None, photos: int) -> None:
@@ -42,12 +45,29 @@ class ProFusion:
 
     trained: ClassVar[tuple[str, ...]] = ("promptnet",)
     drawing: ClassVar[tuple[str, ...]] = ("shares",)
+    files: ClassVar[Mapping[str, str]] = {
+        "promptnet.folder": "train one with `python -m src.train +experiment=ffhq_pretrain`, or set "
+        "world.promptnet=FOLDER"
+    }
     memory: ClassVar[str] = "method.finetune.gradient_checkpointing=true, or a lower method.finetune.batch"
 
     promptnet: PromptNet
     sampler: Sampler
     finetune: Callable[..., Tuned] | None = None
     shares: Sequence[float] | None = None
+
+    @classmethod
+    def footprint(cls, settings: Mapping[str, Any], parts: Mapping[str, nn.Module]) -> Footprint:
+        """PromptNet, as it would start from this base, and to fine-tune copies of it and of the U-Net's projections."""
+        unet: Any = parts["unet"]
+        with torch.device("meta"):
+            promptnet = PromptNet.from_unet(unet, **widths_of(parts))
+        held, tuning = 4 * numbers_of(promptnet), settings.get("finetune")
+        if not tuning:
+            return Footprint(held=held)
+        changed = numbers_of(promptnet, attention_projections(unet))
+        own = changed * unet.dtype.itemsize
+        return Footprint(held, tuning["batch"], training_bytes(changed, unet.dtype), drawing=own, kept=own)
 
     @property
     def learns(self) -> bool:

@@ -1,6 +1,6 @@
 """Textual Inversion: a person is a word, whose embedding alone is learned (Gal et al. 2022, arXiv 2208.01618)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from src.diffusion import denoising_loss
 from src.learning.person_file import fingerprint, read, write
-from src.learning.steps import NoisedPhotos, optimise
+from src.learning.steps import NoisedPhotos, optimise, training_bytes
 from src.methods.drawing import Person, Sampler
-from src.methods.method import Variants
+from src.methods.method import Footprint, Variants
 from src.models.base import TextToImage
 from src.models.folders import read_tensors
-from src.models.personal import PersonalNoise
+from src.models.personal import PersonalNoise, drawn_with
 from src.models.prompts import check_prompt
+from src.models.sources import widths_of
 from src.models.words import embeddings_of, one_token
 
 FORMAT = "textual-inversion-1"
@@ -35,6 +36,7 @@ class TextualInversion:
 
     trained: ClassVar[tuple[str, ...]] = ()
     drawing: ClassVar[tuple[str, ...]] = ()
+    files: ClassVar[Mapping[str, str]] = {"embedding": "give a learned_embeds.safetensors of diffusers"}
     memory: ClassVar[str] = "a lower method.batch"
 
     sampler: Sampler
@@ -48,6 +50,15 @@ class TextualInversion:
     seed: int = 0
     embedding: str | None = None
 
+    @classmethod
+    def footprint(cls, settings: Mapping[str, Any], parts: Mapping[str, nn.Module]) -> Footprint:
+        """A few words in float32, which is next to nothing; but gradients reach them through the U-Net."""
+        if settings.get("embedding") is not None:
+            return Footprint()
+        numbers = settings.get("words", 1) * widths_of(parts)["text_width"]
+        learning = training_bytes(numbers, torch.float32)
+        return Footprint(photos=settings["batch"], learning=learning, drawing=4 * numbers, kept=4 * numbers)
+
     @property
     def learns(self) -> bool:
         """Whether nobody was given."""
@@ -56,6 +67,10 @@ class TextualInversion:
     def check(self, base: TextToImage, prompts: Sequence[str], photos: int) -> None:
         """A noun that is one token, templates and prompts that leave room for the words, and a file that fits."""
         words = self.words if self.embedding is None else len(read_embedding(self.embedding, base))
+        longest = base.tokenizer.model_max_length
+        if words > longest - 2:  # beside begin and end
+            what = f"method.words ({words})" if self.learns else f"{self.embedding} ({words} words)"
+            raise ValueError(f"{what} leaves no room in a prompt, which has {longest} tokens here: take fewer words")
         if self.learns:
             one_token(self.initial, base.tokenizer, base.known_words, "method.initial")
             if not self.templates:
@@ -77,8 +92,9 @@ class TextualInversion:
                 f"people ({list(people)}) are several, and Textual Inversion learns one: give photos of one"
             )
         word = self._word(base, photos, keep, variants)
-        noise = PersonalNoise(base, words=[word], as_tokens=True, generic=self.sampler.generic)
-        return Person(base, noise, self.sampler, pseudo_tokens=len(word))
+        own = drawn_with(base)
+        noise = PersonalNoise(own, words=[word], as_tokens=True, generic=self.sampler.generic)
+        return Person(own, noise, self.sampler, pseudo_tokens=len(word))
 
     def _word(self, base: TextToImage, photos: Tensor, keep: Path | None, variants: Variants | None) -> Tensor:
         """[K, D] token embeddings: those that were given, those that lie in `keep`, or those that are learned now."""
@@ -132,7 +148,10 @@ def read_embedding(path: str, base: TextToImage) -> Tensor:
     tensors, _ = read_tensors(Path(path), remedy)
     if len(tensors) != 1:
         raise ValueError(f"{path} holds {len(tensors)} tensors, and a person's words are one: {remedy}")
-    word, width = next(iter(tensors.values())).float(), embeddings_of(base.text_encoder).shape[1]
+    (word,), width = tensors.values(), embeddings_of(base.text_encoder).shape[1]
+    if not word.is_floating_point():
+        raise ValueError(f"{path} holds {str(word.dtype).removeprefix('torch.')} numbers, no embedding: {remedy}")
+    word = word.float()
     word = word[None] if word.ndim == 1 else word
     if word.ndim != 2 or word.shape[1] != width or not len(word):
         raise ValueError(f"{path} holds {list(word.shape)} numbers, and words of this base are {width} wide: {remedy}")

@@ -51,6 +51,11 @@ class DlibIdentity:
         recogniser = dlib.face_recognition_model_v1(str(self._folder / RECOGNISER))
         return dlib.get_frontal_face_detector(), landmarks, recogniser
 
+    @property
+    def about(self) -> str:
+        """How faces are found and aligned."""
+        return "dlib's frontal detector, aligned along its five landmarks"
+
     def at_hand(self) -> bool:
         """Whether the weights are on this machine: a judge whose files are missing cannot be built."""
         return True

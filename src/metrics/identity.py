@@ -91,6 +91,12 @@ class Identity:
             raise ValueError(f"{self._files['detector']} is no detector with landmarks, such as det_10g.onnx")
         return net
 
+    @property
+    def about(self) -> str:
+        """How faces are found and aligned; "" where images are taken as aligned faces."""
+        file = self._files["detector"]
+        return f"{Path(file).name}, aligned along ArcFace's five landmarks" if file else ""
+
     def at_hand(self) -> bool:
         """Whether the weights are on this machine: a judge whose files are missing cannot be built."""
         return True

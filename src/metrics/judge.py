@@ -9,7 +9,8 @@ from torch import Tensor
 class Judge(Protocol):
     """A judge of identity or of image similarity. Its nets are read when it is first asked.
 
-    name: its column is KIND/NAME. licence: of its weights.
+    name: its column is KIND/NAME. licence: of its weights. It may have `about`, by what faces are found and how they
+    are aligned, and `lacking()`, the files that it will fetch.
     """
 
     name: str

@@ -18,6 +18,12 @@ def encoders_digest(base: TextToImage) -> str:
     return total.hexdigest()
 
 
+def schedule_digest(base: TextToImage) -> str:
+    """SHA-256 over all but weights that decides what a sampler makes of a base: noise levels, and how they are used."""
+    rest = (base.prediction_type, base.final_alpha_bar, base.steps_offset, base.vae.config.scaling_factor)
+    return hashlib.sha256(repr((base.alpha_bar.tolist(), *rest)).encode()).hexdigest()
+
+
 SIGNS = 4096  # numbers of each tensor by which a base is known again
 
 

@@ -3,7 +3,6 @@
 arXiv 2302.12228; "[code]" is the public re-implementation mkshing/e4t-diffusion.
 """
 
-import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch.nn.utils import parametrize
 from src.files.whole import read_object, write_atomic
 from src.models.base import TextToImage, native
 from src.models.digest import base_digest
-from src.models.personal import Word, attention_projections
+from src.models.personal import Word, attention_projections, with_own_unet
 from src.models.promptnet_files import CONFIG, WEIGHTS, check_fit
 from src.models.words import embeddings_of, one_token
 
@@ -86,23 +85,33 @@ class E4T(nn.Module):
         Raises FileNotFoundError where there is none, ValueError for one that is damaged or foreign.
         """
         folder = Path(folder)
-        if not all((folder / name).is_file() for name in (CONFIG, WEIGHTS)):
+        if not cls.lies_in(folder):
             raise FileNotFoundError(
                 f"no E4T at {folder}: train one with `python -m src.train +experiment={trained_by}`, and give its "
                 "folder as method.e4t.folder=FOLDER"
             )
-        config = read_object(folder / CONFIG, "restore it")
-        if wrong := _lacking(config):
-            raise ValueError(f"{folder} does not hold an E4T: its {CONFIG} lacks {', '.join(wrong)}")
+        with torch.device("meta"):
+            net = cls.described(folder)
         try:
             weights = load_file(folder / WEIGHTS)
         except SafetensorError as error:
             raise ValueError(f"the E4T at {folder} is damaged ({error}): train it again, or restore it") from error
-        with torch.device("meta"):
-            net = cls(config)
         check_fit({name: tuple(value.shape) for name, value in net.state_dict().items()}, weights, folder, "E4T")
         net.load_state_dict({name: value.float().clone() for name, value in weights.items()}, assign=True)
         return net
+
+    @staticmethod
+    def lies_in(folder: str | Path) -> bool:
+        """Whether the files of `save` are there."""
+        return all((Path(folder) / name).is_file() for name in (CONFIG, WEIGHTS))
+
+    @classmethod
+    def described(cls, folder: str | Path) -> "E4T":
+        """An untrained one of the sizes of what lies there. ValueError for a configuration that is none of an E4T."""
+        config = read_object(Path(folder) / CONFIG, "restore it")
+        if wrong := _lacking(config):
+            raise ValueError(f"{folder} does not hold an E4T: its {CONFIG} lacks {', '.join(wrong)}")
+        return cls(config)
 
     def save(self, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
         """Write config.json and the weights as safetensors, in `dtype`; OSError if that fails."""
@@ -199,7 +208,7 @@ def e4t_words(base: TextToImage, e4t: E4T, photos: Tensor) -> list[Word]:
 def with_offsets(base: TextToImage, e4t: E4T) -> TextToImage:
     """The base with a U-Net whose projections are W (1 + dW) at every call: gradients reach the offsets. What is frozen
     is shared, and the base itself stays as it is."""
-    own = _with_own_unet(base)
+    own = with_own_unet(base)
     for linear, offset in zip(attention_projections(own.unet), e4t.weight_offsets, strict=True):
         parametrize.register_parametrization(linear, "weight", offset)
     return own
@@ -208,15 +217,7 @@ def with_offsets(base: TextToImage, e4t: E4T) -> TextToImage:
 @torch.no_grad()
 def merged(base: TextToImage, e4t: E4T) -> TextToImage:
     """The base with the offsets in its weights, to draw with; all that they don't change is shared."""
-    own = _with_own_unet(base)
+    own = with_own_unet(base)
     for linear, offset in zip(attention_projections(own.unet), e4t.weight_offsets, strict=True):
         linear.weight = nn.Parameter(offset(linear.weight), requires_grad=False)
-    return own
-
-
-def _with_own_unet(base: TextToImage) -> TextToImage:
-    """A copy of the base and of its U-Net's modules, whose tensors are the same ones."""
-    own = copy.copy(base)
-    own._modules = dict(base._modules)
-    own.unet = copy.deepcopy(base.unet, {id(each): each for each in (*base.unet.parameters(), *base.unet.buffers())})
     return own

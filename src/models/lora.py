@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -30,6 +31,20 @@ def new_lora(unet: UNet2DConditionModel, rank: int, seed: int) -> list[nn.Parame
     for parameter in factors:
         parameter.data = parameter.data.float()
     return factors
+
+
+def full_rank(unet: UNet2DConditionModel) -> int:
+    """The rank at which a LoRA can say of each attention projection all that another weight could."""
+    return max(min(each.in_features, each.out_features) for each in _targets(unet))
+
+
+def lora_numbers(unet: UNet2DConditionModel, rank: int) -> int:
+    """How many weights a LoRA of a rank has."""
+    return sum(rank * (each.in_features + each.out_features) for each in _targets(unet))
+
+
+def _targets(unet: UNet2DConditionModel) -> list[Any]:
+    return [each for name, each in unet.named_modules() if name.endswith(tuple(f".{target}" for target in TARGETS))]
 
 
 def lora_of(unet: UNet2DConditionModel) -> dict[str, Tensor]:

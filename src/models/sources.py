@@ -40,6 +40,17 @@ def shell(base: Arguments) -> dict[str, nn.Module] | None:
         return {name: network(name, config) for name, config in configs.items()}
 
 
+def widths_of(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a base's vision tokens and text states, by the names under which networks that make S* take them."""
+    vision, text = (int(parts[name].config.hidden_size) for name in ("image_encoder", "text_encoder"))
+    return {"vision_width": vision, "text_width": text}
+
+
+def numbers_of(*nets: nn.Module) -> int:
+    """How many weights networks have together."""
+    return sum(parameter.numel() for net in nets for parameter in net.parameters())
+
+
 def _folders(base: Arguments) -> dict[str, Path | None]:
     """Where each part's config.json and weights lie; None for what was never downloaded."""
     source, seer = str(base["folder_or_hub_id"]), base.get("image_encoder")

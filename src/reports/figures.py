@@ -89,6 +89,30 @@ def paths(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return _png(figure)
 
 
+def fronts(
+    rows: Sequence[Mapping[str, Any]], *, x: str, y: Sequence[str], by: str, label: str, on: Mapping[str, Sequence[int]]
+) -> bytes:
+    """A PNG with a panel for each of `y` against the cost `x` (logarithmic): a line for each value of `by`.
+
+    label: the column that is written beside points that stand alone; NAME_low and NAME_high are their bars.
+    on: for each of `y` the places of the rows on the Pareto front, in the order of their cost.
+    """
+    figure = _figure(figsize=(4.6 * len(y), 4.2), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(y), squeeze=False)[0], y, strict=True):
+        edge = [rows[place] for place in on[name]]
+        axes.plot([row[x] for row in edge], [row[name] for row in edge], color="0.8", linewidth=6, label="front")
+        for line in dict.fromkeys(row[by] for row in rows):
+            points = sorted((row for row in rows if row[by] == line), key=lambda row: row[x])
+            look = {"marker": "o"} if len(points) > 1 else {"marker": "*", "markersize": 12}
+            axes.plot([row[x] for row in points], [row[name] for row in points], label=str(line), **look)
+            for row in points:
+                place = {"textcoords": "offset points", "xytext": (3, 4), "fontsize": 6}
+                axes.annotate(str(row[label]), (row[x], row[name]), **place)
+        axes.set(xlabel=f"{x} (logarithmic)", ylabel=f"{name} (normalised)", xscale="log")
+    axes.legend(fontsize=7)
+    return _png(figure)
+
+
 def bars(panels: Sequence[Mapping[str, Any]]) -> bytes:
     """A PNG with a panel for each {title, unit, bars: (label, value), ...}, the first bar on top."""
     longest = max(len(panel["bars"]) for panel in panels)

@@ -6,6 +6,7 @@ from hydra import compose, initialize_config_dir
 from src.harness import deciding
 from src.harness.build import plain
 from src.harness.compose import CONF, PACKAGE
+from src.learning.class_images import CODE
 
 TRAINING = ("learning.pretrain", "learning.trainer", "data.datamodule", "models.promptnet", "tiny_world.photos")
 KINDS = {
@@ -15,7 +16,7 @@ KINDS = {
     "SCORE": ("metrics.evaluation",),
 }
 BROUGHT_ALONG = {"models.promptnet", "models.promptnet_files", "data.photo_index"}  # by methods and data that need them
-NO_CODE = ("INDIFFERENT", "PACKAGE")
+NO_CODE = ("INDIFFERENT", "PACKAGE", "SHARED_OUT")
 METHODS = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
 
 
@@ -52,6 +53,15 @@ def test_drawing_is_listed_but_for_what_a_method_brings_along():
 def test_the_code_of_a_method_is_its_own(name):
     own = {module for module in method_code(name) if module.startswith("methods.")} - {"methods.method"}
     assert own == {f"methods.{name.removeprefix('tiny_')}"}
+
+
+def test_what_is_drawn_to_be_learned_from_is_drawn_by_code_that_counts():
+    assert "sampling" in method_code("dreambooth")
+    for name in ("profusion", "textual_inversion"):
+        assert "sampling" not in method_code(name)
+    known = {part.removesuffix(".py").replace("/", ".") for part in CODE}
+    files = {"models.folders", "models.digest", "learning.person_file"}  # how they are kept, and known again
+    assert closure(("learning.class_images",)) - BROUGHT_ALONG - files == known
 
 
 def test_the_code_of_a_method_holds_what_its_settings_build_and_its_module_imports():

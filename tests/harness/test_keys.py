@@ -11,15 +11,17 @@ from PIL import Image
 
 from src.harness.assembly import changed, weights_of
 from src.harness.claim import decisive
-from src.harness.compose import CONF, settings
-from src.harness.deciding import INDIFFERENT, file_digests
+from src.harness.compose import CONF, PACKAGE, settings
+from src.harness.deciding import INDIFFERENT, SHARED_OUT, SIDE, file_digests
 from src.harness.own_photos import OwnPhotos
 from src.harness.pretraining import key_of
 from src.harness.sides import Sides
+from src.methods import anchors
 
 PHOTO = Path(__file__).parents[2] / "src" / "tiny_world" / "examples" / "person-300000.png"
 # what is never part of a key: where runs lie, who is told, what is printed
 ELSEWHERE = ("runs", "logger", "world.notice", "world.alternative", "world.needs", "world.weights", "world.name")
+AT_ONCE, MORE = {"method.class_images.batch": 3}, {"method.class_images.number": 3}
 # settings of the world's training and evaluation that the other commands do not read
 OF_TRAINING, OF_EVALUATION = ("data", "trainer", "preview"), ("sampler", "judges", "people_set", "prompt_set", "method")
 
@@ -78,7 +80,7 @@ def test_a_side_of_a_study_knows_every_setting():
     cfg = composed("ablate", "augmentation=${world.augmentation}", "people=2", "prompts=2")
     key = Sides(cfg).side_key(cfg)
     # the ablation is another side; the towers are marks in its table, which has them in its own key
-    left_out = (*ELSEWHERE, *OF_TRAINING, "ablation", "world.text_towers", "people_set._target_")
+    left_out = (*ELSEWHERE, *OF_TRAINING, *SHARED_OUT, "ablation", "world.text_towers", "people_set._target_")
     given = {"people_set.split": "evaluation_2", "world.augmentation": None}
     for name in leaves(cfg, *left_out):
         other = with_another(cfg, name, given)
@@ -136,3 +138,22 @@ def test_a_replaced_photo_of_somebody_behind_a_link_is_seen_and_debris_is_not(tm
         keys.append(weights_of(own, "world.reference"))
     (tmp_path / "people" / ".DS_Store").write_text("debris")
     assert keys[0] and keys[0] != keys[1] == weights_of(own, "world.reference")
+
+
+def test_a_word_is_no_file_even_where_one_is_called_so(tmp_path, monkeypatch):
+    cfg = composed("ablate", "method=tiny_dreambooth", "method.lora=given")
+    monkeypatch.chdir(tmp_path)
+    assert not weights_of(cfg, "method")
+    for word in ("person", "sks", "a photo of S*", "given"):
+        (tmp_path / word).write_text("one")
+    assert list(weights_of(cfg, "method")) == ["given"]
+
+
+def test_images_of_a_class_at_once_decide_nobody():
+    cfg = composed("ablate", "method=tiny_dreambooth")
+    keys = [Sides(changed(cfg, change)).people_folder(changed(cfg, change)) for change in ({}, AT_ONCE, MORE)]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_the_code_of_floors_and_ceilings_is_part_of_every_key():
+    assert Path(anchors.anchor_makers.__code__.co_filename) in {PACKAGE / part for part in SIDE}

@@ -140,7 +140,7 @@ def test_tuning_moves_a_copy_alone_and_comes_back_bit_by_bit(tiny_base, person, 
     assert_same(dict(e4t.state_dict()), dict(start))
     assert all(not torch.equal(value, start[name]) for name, value in tuned.state_dict().items())
     assert not any(each.requires_grad or each.grad is not None for each in tuned.parameters())
-    keep_person(tuned, tiny_base, tmp_path / "ada.safetensors")
+    keep_person(tuned, e4t, tiny_base, tmp_path / "ada.safetensors")
     assert_same(dict(known_person(e4t, tiny_base, tmp_path / "ada.safetensors").state_dict()), dict(tuned.state_dict()))
 
 
@@ -157,13 +157,20 @@ def test_a_larger_penalty_leaves_a_smaller_offset(tiny_base, person):
     assert left[1] < 0.5 * left[0]
 
 
-def test_a_person_of_another_base_or_a_damaged_one_is_refused(tiny_base, tmp_path):
+def test_a_person_of_another_base_or_a_damaged_one_is_refused(tiny_base, tiny_base_folder, tmp_path):
     e4t, file = new_e4t(tiny_base), tmp_path / "ada.safetensors"
     e4t.config["base"] = "another"
-    keep_person(e4t, tiny_base, file)
+    keep_person(e4t, e4t, tiny_base, file)
     e4t.config["base"] = base_digest(tiny_base)
     with pytest.raises(ValueError, match="holds somebody learned on another base or E4T: give those, or delete it"):
         known_person(e4t, tiny_base, file)
+    keep_person(e4t, e4t, tiny_base, file)
+    for other in ("E4T", "base"):  # of the same sizes, and said to be of this base
+        start, base = copy.deepcopy(e4t), load_base(tiny_base_folder)
+        with torch.no_grad():
+            next((start if other == "E4T" else base.unet).parameters()).mul_(1.01)
+        with pytest.raises(ValueError, match="holds somebody learned on another base or E4T"):
+            known_person(start, base, file)
     file.write_bytes(file.read_bytes()[:-8])
     with pytest.raises(ValueError, match="is damaged; delete it to learn again"):
         known_person(e4t, tiny_base, file)

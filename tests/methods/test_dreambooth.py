@@ -1,6 +1,7 @@
 """DreamBooth is fine-tuning of a copy under a rare name, its class held on to, or a LoRA that diffusers reads."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from src.learning.class_images import ClassImages
 from src.learning.pretrain import draws_for
 from src.methods.drawing import Sampler
 from src.methods.dreambooth import DreamBooth
+from src.methods.method import Sharing
 from src.models.pipelines import scheduler_of
 from src.models.random_base import clip_tokenizer
 from src.sampling import seeded_randn_like
@@ -238,6 +240,49 @@ def test_class_images_are_made_once_for_all_people_and_settings(tiny_base, photo
     )
 
 
+def test_class_images_are_known_by_all_that_decides_them(tiny_base, tmp_path):
+    """Not by how many are made at once."""
+    prompt = "a photo of a person"
+    FEW(tiny_base, prompt, tmp_path, "code")
+    replace(FEW, batch=1)(tiny_base, prompt, tmp_path, "code")
+    assert len(list(tmp_path.glob("*.safetensors"))) == 1
+    FEW(tiny_base, prompt, tmp_path, "other code")
+    for name, value in (
+        ("prediction_type", "v_prediction"),
+        ("alpha_bar", tiny_base.alpha_bar**2),
+        ("steps_offset", 0),
+    ):
+        other = copy.copy(tiny_base)
+        setattr(other, name, value)
+        FEW(other, prompt, tmp_path, "code")
+    assert len(list(tmp_path.glob("*.safetensors"))) == 5
+
+
+def test_preparing_makes_class_images_once_and_says_what_they_took(tiny_base, photos, tmp_path):
+    file, calls = tmp_path / "people" / "a" / "ada.safetensors", []
+    own = method(steps=1, prior=1.0, class_images=FEW)
+    assert isinstance(own, Sharing)
+    took = own.prepare(tiny_base, file)
+    assert took > 0
+    assert own.prepare(tiny_base, tmp_path / "people" / "b" / "bea.safetensors") == took
+    hook = tiny_base.vae.decoder.register_forward_pre_hook(lambda *_: calls.append(1))
+    own.learn(tiny_base, photos, file)
+    hook.remove()
+    assert not calls
+    for none in (method(prior=0.0, class_images=FEW), method(), method(prior=1.0, class_images=FEW, lora="given")):
+        assert none.prepare(tiny_base, tmp_path / "nowhere" / "a" / "b" / "c.safetensors") == 0
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"guidance": -3.0}, r"guidance \(-3.0\) must be 0 or more"), ({"number": 0}, r"number \(0\) must be at least 1")],
+)
+def test_class_images_that_cannot_be_made_are_refused(change, message):
+    with pytest.raises(ValueError, match=rf"method\.class_images\.{message}"):
+        replace(FEW, **change)
+
+
 def test_class_images_of_another_base_and_damaged_ones_are_refused(tiny_base, tmp_path):
     FEW(tiny_base, "a photo of a person", tmp_path)
     (theirs,) = tmp_path.glob("*.safetensors")
@@ -262,6 +307,12 @@ def test_class_images_of_another_base_and_damaged_ones_are_refused(tiny_base, tm
         ({"noun": "glassblower"}, r"method\.noun \(glassblower\)"),
         ({"prompt": "a photo"}, "placeholder"),
         ({"prior": 1.0}, r"set method\.class_images"),
+        (
+            {"prior": 1.0, "class_images": ClassImages(1, steps=2000)},
+            r"method\.class_images\.steps \(2000\) do not fit",
+        ),
+        ({"rank": 25}, r"method\.rank \(25\) must be from 1 to 24"),
+        ({"rank": 0}, r"method\.rank \(0\) must be"),
         ({"rank": 4, "text_encoder": True}, r"method\.text_encoder=false"),
     ],
 )
@@ -274,10 +325,10 @@ def test_settings_that_do_not_fit_are_named_before_anything_is_learned(tiny_base
 def test_a_common_word_of_clips_vocabulary_is_a_known_word(tiny_base):
     base = copy.copy(tiny_base)
     base.tokenizer, base.known_words = clip_tokenizer("!"), None
-    for word in ("dog", "statue"):
-        with pytest.raises(ValueError, match="is a known word"):
+    for word in ("dog", "of", "statue", "reddog", "photostatue"):
+        with pytest.raises(ValueError, match=r"is (a known word|made of known words \(\w+, \w+\))"):
             method(identifier=word).check(base, [PROMPT], 1)
-    for word in ("sks", "ohwx"):
+    for word in ("sks", "ohwx", "xjy", "zwx"):
         method(identifier=word).check(base, [PROMPT], 1)
 
 

@@ -113,7 +113,7 @@ def test_a_prompt_or_weights_that_cannot_be_used_are_refused_before_anything_is_
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["method.e4t.folder=nowhere"], "no E4T at nowhere: train one with `python -m src.train +experiment=tiny_e4t`"),
+        (["method.e4t.folder=nowhere"], "(nowhere): train one with `python -m src.train +experiment=tiny_e4t`"),
         (["method.finetune.penalty=-1"], "method.finetune.penalty (-1) must be a number of 0 or more"),
         (["prompts=a photo of a person"], "holds the placeholder S* 0 times"),
         ([], "these E4T weights are of another base"),

@@ -9,6 +9,8 @@ from src.learning.finetune import Finetune, FinetuneOnPhoto
 from src.learning.tuned import untuned
 from src.methods.drawing import Sampler
 from src.methods.profusion import ProFusion
+from src.methods.prompt_only import PromptOnly
+from src.methods.textual_inversion import TextualInversion
 from src.models.personal import PersonalNoise, attention_projections
 from src.models.promptnet import PromptNet
 from src.sampling import NULL, Condition
@@ -226,6 +228,28 @@ def test_images_do_not_depend_on_how_many_are_drawn_at_once(tiny_base, promptnet
 
 
 @pytest.mark.slow
+def compiled(net) -> set[str]:
+    return {name for name, block in net.named_modules() if block._compiled_call_impl is not None}
+
+
+@pytest.mark.parametrize("name", ["profusion", "prompt_only", "textual_inversion"])
+def test_what_is_compiled_is_a_copy_that_shares_the_weights(tiny_base, promptnet, photos, name):
+    base, words = copy.copy(tiny_base), {"steps": 1, "lr": 1e-3, "batch": 1, "templates": ["a photo of S*"]}
+    base.compiled = True
+    makers = {
+        "profusion": lambda: ProFusion(promptnet, sampler()),
+        "prompt_only": lambda: PromptOnly(sampler()),
+        "textual_inversion": lambda: TextualInversion(sampler(), **words),
+    }
+    person = makers[name]().learn(base, photos[:1])
+    assert compiled(person.base.unet) and compiled(person.noise.base.unet)
+    assert not compiled(tiny_base.unet) and not compiled(promptnet)
+    if name == "profusion":
+        assert compiled(person.noise.promptnet)
+    for mine, theirs in zip(person.base.parameters(), tiny_base.parameters(), strict=True):
+        assert mine.data_ptr() == theirs.data_ptr()
+
+
 def test_compiled_blocks_draw_the_same(tiny_base, promptnet, photos):
     base = copy.copy(tiny_base)
     base._modules = {name: copy.deepcopy(part) for name, part in tiny_base._modules.items()}

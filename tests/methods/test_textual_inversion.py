@@ -181,6 +181,7 @@ def test_what_is_constant_is_computed_once(tiny_base, photos):
         ({"templates": []}, r"method\.templates"),
         ({"templates": ["an etching of S*"]}, "not trained on"),
         ({"words": 20}, "fit"),
+        ({"words": 200}, r"method\.words \(200\) leaves no room in a prompt"),
     ],
 )
 def test_settings_that_do_not_fit_are_named_before_anything_is_learned(tiny_base, changes, message):
@@ -201,6 +202,7 @@ def test_a_noun_that_the_tokenizer_splits_is_refused(tiny_base):
         ({"a": torch.zeros(1, 16)}, "32 wide"),
         ({"a": torch.zeros(1, 32), "b": torch.zeros(1, 32)}, "holds 2 tensors"),
         ({"a": torch.full((1, 32), float("nan"))}, "not finite"),
+        ({"a": torch.zeros(1, 32, dtype=torch.int64)}, "holds int64 numbers"),
         (None, "damaged"),
     ],
 )

@@ -69,3 +69,9 @@ def test_a_sampler_that_a_method_cannot_use_is_named_before_anything_is_written(
     status, _, complaint = typed(ablate, *toy, *QUICK, "people=1", "prompts=1", "seeds=1", "sampler.gamma=0.05")
     assert status == 1 and "sampler.gamma (0.05) is too small for toy" in complaint
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_method_that_does_not_say_what_it_takes_is_named(toy, typed):
+    status, printed, complaint = typed(ablate, *toy, "preflight_only=true")
+    assert status == 0, complaint
+    assert "unknown: Toy does not say what it takes" in printed

@@ -11,6 +11,7 @@ from src.harness.assembly import method_class
 from src.harness.build import plain
 from src.models.sources import lacking
 
+PEOPLE = ("ablate", "personalise")  # the commands that learn and draw people
 MASKS = {
     "detector": "download insightface's buffalo_l pack, or set world.augmentation.mask.detector=FILE",
     "folder": "draw masks, white on the subject, as FOLDER/PERSON.png, and set world.augmentation.mask.folder=FOLDER",
@@ -27,18 +28,13 @@ class Need:
 
 
 def needs_of(cfg: DictConfig, command: str) -> list[Need]:
-    """The base's weights, and what the world lists for this command."""
-    found = [_weights(cfg), *dict.fromkeys(_of_augmentation(cfg))]
+    """The base's weights, the files that the method reads, and what the world lists for this command."""
+    found = [_weights(cfg), *(_of_method(cfg) if command in PEOPLE else ()), *dict.fromkeys(_of_augmentation(cfg))]
     for need in plain(cfg.world.needs):
-        if command in need["commands"] and _used(cfg, need.get("network")):
+        if command in need["commands"]:
             here = Path(need["place"]).exists()
             found.append(Need(need["what"], need["place"], "" if here else need["remedy"]))
     return found
-
-
-def _used(cfg: DictConfig, network: str | None) -> bool:
-    """Whether the method, if the command has one, is built on this trained network; None: on whatever method."""
-    return network is None or "method" not in cfg or network in method_class(cfg).trained
 
 
 def check(cfg: DictConfig, needs: Sequence[Need]) -> None:
@@ -46,7 +42,8 @@ def check(cfg: DictConfig, needs: Sequence[Need]) -> None:
     missing = [need for need in needs if need.remedy]
     if missing:
         lines = "; ".join(f"{need.what} ({need.detail}): {need.remedy}" for need in missing)
-        raise FileNotFoundError(f"world {cfg.world.name} lacks {len(missing)}: {lines}; {cfg.world.alternative}")
+        instead = f"; {cfg.world.alternative}" if cfg.world.alternative else ""
+        raise FileNotFoundError(f"world {cfg.world.name} lacks {len(missing)}: {lines}{instead}")
 
 
 def show(cfg: DictConfig, needs: Sequence[Need]) -> None:
@@ -73,6 +70,16 @@ def _weights(cfg: DictConfig) -> Need:
         return Need("base weights", place if "folder_or_hub_id" in source else "random, of the configured architecture")
     listed = "; ".join(f"{part}: {fault}" for part, fault in faults.items())
     return Need("base weights", listed, " and ".join(dict.fromkeys(_remedy(source, part) for part in faults)))
+
+
+def _of_method(cfg: DictConfig) -> Iterator[Need]:
+    """The files and folders that the method's settings name; a method that says nothing of any has none."""
+    for name, remedy in getattr(method_class(cfg), "files", {}).items():
+        group, _, setting = name.rpartition(".")
+        node = plain(OmegaConf.select(cfg.method, group) if group else cfg.method) or {}
+        if node.get(setting) is not None:
+            place = str(node[setting])
+            yield Need(f"method.{name}", place, "" if Path(place).exists() else remedy.format_map(node))
 
 
 def _of_augmentation(cfg: DictConfig) -> Iterator[Need]:

@@ -1,12 +1,11 @@
 """Numbers of weights from the architecture alone, and the disk that is left."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 from torch import nn
 
@@ -14,43 +13,39 @@ from src.harness.build import plain
 from src.harness.device import GIB
 from src.harness.preflight.needs import Need
 from src.models.base import dtype_of
-from src.models.personal import attention_projections
-from src.models.promptnet import PromptNet
-from src.models.sources import shell
+from src.models.sources import numbers_of, shell
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Numbers of weights: of the frozen parts by name, of PromptNet, and of what is learned of a person (PromptNet and
-    the U-Net's projections); bytes of a frozen weight, and of the first feature map of one photo in float32."""
+    """What a base is before any of it is loaded: its networks on the meta device, in its precision.
 
-    parts: Mapping[str, int]
-    promptnet: int
-    person: int
-    weight: int
+    parts: by name. first_map: bytes of the first feature map of one photo in float32.
+    """
+
+    parts: Mapping[str, nn.Module]
     first_map: int
 
+    @property
+    def weight(self) -> int:
+        """Bytes of a weight."""
+        return self.parts["unet"].dtype.itemsize  # type: ignore[union-attr,return-value]
 
-def sizes_of(cfg: DictConfig, promptnet: Callable[..., nn.Module] = PromptNet.from_unet) -> Sizes | None:
+    def frozen(self, away: Collection[str] = ()) -> int:
+        """Bytes of all weights but those of the parts that are elsewhere."""
+        return numbers_of(*(part for name, part in self.parts.items() if name not in away)) * self.weight
+
+
+def sizes_of(cfg: DictConfig) -> Sizes | None:
     """None where the configurations of the base are not here."""
     parts: dict[str, Any] | None = shell(plain(cfg.base))
     if parts is None:
         return None
-    unet = parts["unet"]
-    vision, text = (int(parts[name].config.hidden_size) for name in ("image_encoder", "text_encoder"))
-    with torch.device("meta"):
-        net = promptnet(unet, vision_width=vision, text_width=text)
+    config = parts["unet"].config
     return Sizes(
-        parts={name: _count(part) for name, part in parts.items()},
-        promptnet=_count(net),
-        person=_count(net) + _count(attention_projections(unet)),
-        weight=dtype_of(cfg.base.dtype).itemsize,
-        first_map=4 * unet.config.block_out_channels[0] * unet.config.sample_size**2,
+        parts={name: part.to(dtype_of(cfg.base.dtype)) for name, part in parts.items()},
+        first_map=4 * config.block_out_channels[0] * config.sample_size**2,
     )
-
-
-def _count(net: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in net.parameters())
 
 
 def disk_for(what: str, wanted: int, runs: str, instead: str) -> Need:

@@ -9,11 +9,12 @@ from src.data.datamodule import shared_batch
 from src.harness.build import build
 from src.harness.device import GIB, device_of, memory
 from src.harness.preflight.needs import Need, check, needs_of, show
-from src.harness.preflight.sizes import Sizes, disk_for, sizes_of
+from src.harness.preflight.sizes import disk_for, sizes_of
 from src.learning.trainer import is_follower
+from src.models.sources import numbers_of, widths_of
 
 # activations of one photo in units of its first feature map in float32: without gradient checkpointing guessed, with
-# it measured at Stable Diffusion 2's size (2 GiB), and rounded up
+# it measured at Stable Diffusion 2's size (2 GiB), and rounded up; of PromptNet, whose encoder keeps more than E4T's
 ACTIVATIONS = {False: 2400, True: 500}
 
 
@@ -65,20 +66,22 @@ def _devices(cfg: DictConfig) -> Need:
 
 
 def _memory_and_disk(cfg: DictConfig) -> list[Need]:
-    sizes = sizes_of(cfg, build(cfg.promptnet))
+    sizes = sizes_of(cfg)
     if sizes is None:
         return [Need("memory and disk", "unknown until the base is here")]
+    with torch.device("meta"):
+        trained = 4 * numbers_of(build(cfg.learning.net)(sizes.parts["unet"], **widths_of(sizes.parts)))
     average = cfg.trainer.ema is not None
-    kept = (cfg.trainer.keep + 1) * 4 * sizes.promptnet * (3 + average)
+    kept = (cfg.trainer.keep + 1) * trained * (3 + average)
     what = f"{cfg.trainer.keep} checkpoints and one in the making"
-    return [_memory(cfg, sizes, average), disk_for(what, kept, cfg.runs, "trainer.keep=1")]
-
-
-def _memory(cfg: DictConfig, sizes: Sizes, average: bool) -> Need:
     # weights, gradients and AdamW's two moments
-    fixed = sum(sizes.parts.values()) * sizes.weight + 4 * sizes.promptnet * (4 + average)
+    fixed = sizes.frozen() + trained * (4 + average)
+    return [_memory(cfg, fixed, sizes.first_map), disk_for(what, kept, cfg.runs, "trainer.keep=1")]
+
+
+def _memory(cfg: DictConfig, fixed: int, first_map: int) -> Need:
     batch = min(cfg.data.batch, cfg.data.total_batch)
-    total = fixed + batch * sizes.first_map * ACTIVATIONS[bool(cfg.learning.gradient_checkpointing)]
+    total = fixed + batch * first_map * ACTIVATIONS[bool(cfg.learning.gradient_checkpointing)]
     if _on_gpu(cfg) and torch.cuda.is_available():
         here = memory(device_of(cfg.trainer.accelerator))
     elif _on_gpu(cfg):

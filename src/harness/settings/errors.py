@@ -3,7 +3,9 @@
 from typing import Any
 
 from hydra.errors import HydraException, InstantiationException
+from omegaconf.errors import OmegaConfBaseException
 
+FAULTS = (ValueError, OSError, OmegaConfBaseException, InstantiationException)  # what ends a command in one sentence
 LONGEST_WORD, LONGEST = 1_000, 20_000  # letters of a message: a prompt of 200 kB is not told in full
 QUOTED = 80  # letters of a value that a message quotes
 

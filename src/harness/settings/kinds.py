@@ -3,18 +3,20 @@
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a setting may be: in words, as a test, and whether it is text, which a shell hands over as it is."""
+    """What a setting may be: in words, as a test, whether it is text, which a shell hands over as it is, and whether
+    it is spoken: such text names no file, even if there is one of that name."""
 
     words: str
     fits: Callable[[Any], bool]
     text: bool = False
     listed: bool = False
+    spoken: bool = False
 
     def __or__(self, other: "Kind") -> "Kind":
         return Kind(
@@ -22,6 +24,7 @@ class Kind:
             lambda value: self.fits(value) or other.fits(value),
             self.text or other.text,
             self.listed or other.listed,
+            self.spoken or other.spoken,
         )
 
 
@@ -61,14 +64,15 @@ def listed(kind: Kind, least: int = 0) -> Kind:
     def fits(value: Any) -> bool:
         return isinstance(value, list) and len(value) >= least and all(map(kind.fits, value))
 
-    return Kind(words, fits, kind.text, listed=True)
+    return Kind(words, fits, kind.text, listed=True, spoken=kind.spoken)
 
 
 ANY = Kind("anything", lambda value: True)
 NULL = Kind("null", lambda value: value is None)
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 TEXT = Kind("text", lambda value: isinstance(value, str), text=True)
-PROMPT = Kind("a prompt with one S*", lambda value: isinstance(value, str) and value.count("S*") == 1, text=True)
+WORDS = replace(TEXT, spoken=True)
+PROMPT = Kind("a prompt with one S*", lambda v: isinstance(v, str) and v.count("S*") == 1, text=True, spoken=True)
 GROUP = Kind("a group of settings", lambda value: isinstance(value, dict))
 NUMBERS = Kind("list of numbers", listed(number()).fits)
 VARIANTS = Kind("null or '${world.augmentation}'", lambda value: value is None or isinstance(value, dict))

@@ -1,7 +1,6 @@
 """What each setting may be: a line names settings of one kind. `*` stands for any letters, the first line that fits
 holds."""
 
-from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 
@@ -21,38 +20,27 @@ from src.harness.settings.kinds import (
     SHARE,
     TEXT,
     VARIANTS,
-    WEIGHT,
+    WORDS,
     Kind,
     choice,
     listed,
     number,
     whole,
 )
+from src.harness.settings.samplers import SAMPLER, SAMPLERS, Lines
 
-Lines = Sequence[tuple[str, Kind]]
-
-ROW = {"prompt": TEXT, "weight": WEIGHT, "faded": FLAG}
-ROWS = listed(
-    Kind("{prompt, weight}", lambda v: isinstance(v, dict) and all(n in ROW and ROW[n].fits(x) for n, x in v.items()))
-)
-SAMPLER: Lines = [
-    ("steps", COUNT),
-    ("fusion_steps", whole(0)),
-    ("fusion_eta eta gamma opening_share", SHARE),
-    ("blend", choice("position", "interpolate")),
-    ("generic", TEXT),
-    ("guidance", GROUP),
-    ("guidance.*", number()),
-    ("joint separate opening", ROWS),
-    ("batch", COUNT | NULL),
-]
-# where settings of a sampler stand
-SAMPLERS = ("sampler", "preview", "embedded.sampler", "bench_gpu:samplers.*", "build_tiny_world:samplers.*")
 STAGES = ("unpack", "vae", "pictures", "base", "vision", "export", "judges", "promptnet", "gates", "look", "all")
 # what a setting is in one command alone
 COMMANDS: dict[str, Lines] = {
-    "compare_methods": [("methods samplers", GROUP), ("methods.* samplers.*", listed(TEXT)), ("shown", COUNT)],
+    "compare_methods": [("methods samplers", GROUP), ("methods.* samplers.*", listed(TEXT) | NULL), ("shown", COUNT)],
     "bench_judge": [("images", COUNT)],
+    "bench_sample": [
+        ("samplers", GROUP),
+        ("samplers.* fewer", listed(TEXT)),
+        ("reference", TEXT),
+        ("steps", listed(COUNT)),
+        ("timed repeats", COUNT),
+    ],
     "bench_train": [("cache", FLAG), ("steps", COUNT)],
     "bench_gpu": [
         ("samplers* seconds pretrain", GROUP),
@@ -80,6 +68,7 @@ LINES: Lines = [
     ("device trainer.accelerator", DEVICE),
     ("tf32 compile offload method*.gradient_checkpointing method.text_encoder", FLAG),
     ("trainer.minutes", POSITIVE | NULL),
+    ("workers", choice("auto") | COUNT),
     # how much of what
     ("people prompts seeds batch threads size pixels early_steps further_steps steps.*", COUNT),
     ("seed", SEED),
@@ -94,18 +83,22 @@ LINES: Lines = [
     ("questions.* noun", TEXT),
     ("image_base kit", TEXT | NULL),
     # folders, files, names and prompts
-    ("runs run out folder cache experiments prompt generic system name", TEXT),
+    ("runs run out folder cache experiments", TEXT),
+    ("prompt generic system name", WORDS),
     ("photo", PATHS),
     ("photos images manifest real anchors.* reference", TEXT | NULL),
     ("anchors samplers prompt_set people_set", GROUP),
     ("compared words samplers.* prompt_set.*", listed(TEXT)),
-    ("names overrides", listed(TEXT) | NULL),
+    ("names overrides planning.overrides", listed(TEXT) | NULL),
+    ("planning", GROUP),
+    ("planning.*", COUNT),
     ("only", TEXT | listed(TEXT) | NULL),
     ("published", GROUP | NULL),
     ("published.*", number() | NULL | GROUP),
+    ("people_set.split", WORDS),
     ("people_set.*", TEXT),
     # what to do
-    ("shards latents show record resume preflight_only", FLAG),
+    ("shards latents show plan record resume preflight_only", FLAG),
     ("missing", choice("error", "leave_out")),
     ("mode", choice("offline", "online")),
     ("stage", choice(*STAGES)),
@@ -128,18 +121,19 @@ LINES: Lines = [
     ("method*.lr", POSITIVE),
     ("method*.weight_decay method.finetune.penalty method.prior", NOT_NEGATIVE),
     ("method.e4t", GROUP),
+    ("method.e4t.trained_by", WORDS),
     ("method.e4t.*", TEXT),
     ("method.class_images.guidance", NOT_NEGATIVE),
     ("method*.prompt", PROMPT),
-    ("method.initial method.identifier method.noun", TEXT),
+    ("method.initial method.identifier method.noun", WORDS),
     ("method*.seed", SEED),
-    ("method.templates", listed(TEXT)),
+    ("method.templates", listed(WORDS)),
     ("method.embedding method.lora", TEXT | NULL),
     ("*low_third", SHARE),
     ("augmentation", VARIANTS),
     ("*augment.count *augment.batch *inpainter.steps", COUNT),
     ("*augment.seed", SEED),
-    ("*augment.prompts", listed(TEXT, 1)),
+    ("*augment.prompts", listed(WORDS, 1)),
     ("*inpainter.guidance", number()),
     ("*folder_or_hub_id *mask.*", TEXT),
     ("augmentation.*", GROUP),
@@ -155,7 +149,8 @@ LINES: Lines = [
     ("base.image_encoder", TEXT | NULL | GROUP),
     ("base.dtype", choice("float32", "float16", "bfloat16", "float64")),
     ("base.seed", SEED),
-    ("base.pad_token *promptnet.folder learning.net.folder learning.net.noun", TEXT),
+    ("base.pad_token learning.net.noun", WORDS),
+    ("*promptnet.folder learning.net.folder", TEXT),
     ("bench_gpu:embedded*", ANY),  # the embedded world's own parts
     ("base.*", ANY),  # the architecture of one with random weights, in the words of its libraries
     ("*promptnet.pseudo_channels learning.net.pseudo_channels learning.net.width", COUNT),
@@ -163,12 +158,15 @@ LINES: Lines = [
     ("*promptnet.region_kernel learning.net.region_kernel", COUNT | NULL),
     ("judges judges.not_comparable", GROUP),
     ("judges.insightface judges.not_comparable.*", TEXT),
+    ("judges.detector", choice("opencv", "retinaface", "yunet")),
+    ("judges.align judges.*.align", FLAG),
     ("judges.selecting", listed(TEXT)),
     ("judges.*.input_mean judges.*.min_confidence", number()),
     ("judges.*.input_std", POSITIVE),
     ("judges.*.threads", COUNT),
     ("judges.*.inference", GROUP),
     ("judges.*.colours", choice("rgb", "bgr")),
+    ("judges.*.licence", WORDS),
     ("judges.*.providers", listed(TEXT, 1)),
     ("judges.*.*.*", TEXT | NULL),
     ("judges.*", GROUP),
@@ -179,7 +177,8 @@ LINES: Lines = [
     ("data.*.part", choice("all", "train", "validation")),
     ("data.*.held_out", number(0, 1, above=True, below=True)),
     ("data.*.max_bad", SHARE),
-    ("data.*.folder data.*.split", TEXT),
+    ("data.*.split", WORDS),
+    ("data.*.folder", TEXT),
     ("data.*.indexes", TEXT | NULL),
     ("data data.*", GROUP),
     # how PromptNet or E4T is trained
@@ -213,7 +212,7 @@ def _each(lines: Lines, place: str = "") -> dict[str, Kind]:
 
 
 SETTINGS: dict[str, Kind] = {
-    **_each([("*_target_", TEXT), ("*_partial_", FLAG)]),
+    **_each([("*_target_", WORDS), ("*_partial_", FLAG)]),
     **{name: kind for place in SAMPLERS for name, kind in _each(SAMPLER, f"{place}.").items()},
     **{name: kind for command, lines in COMMANDS.items() for name, kind in _each(lines, f"{command}:").items()},
     **_each(LINES),

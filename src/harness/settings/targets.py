@@ -19,6 +19,7 @@ ALLOWED_TARGETS = (
     "src.metrics.",
     "src.learning.",
     "src.methods.",
+    "src.sampling.Shortcuts",
     "src.tiny_world.photos.",
     "torch.optim.",
     "builtins.list",

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from src.diffusion import Schedule, add_noise, ddim_step
-from src.methods.inside import Call, Recorder
+from src.reports.inside import Call, Recorder
 from src.sampling import NULL, Condition, fusion_sample, seeded_randn_like
 
 A, B = Condition("a"), Condition("b")
