@@ -22,13 +22,11 @@ def main(cfg: DictConfig) -> None:
     begun(cfg)
     if cfg.preflight_only:
         return show_claims_needs(cfg)
-    if not cfg.show:
-        check_claims_needs(cfg)
+    claims = chosen(cfg) if cfg.show else testable(cfg)
     if cfg.plan:
-        return print(f"\n{formats.to_text(planned(cfg, chosen(cfg)))}", flush=True)
+        return print(f"\n{formats.to_text(planned(cfg, claims))}", flush=True)
     results: dict[str, Result] = {}
     turned = []
-    claims = chosen(cfg)
     with crew_of(cfg, {} if cfg.show else claims) as crew:
         for name, claim in claims.items():
             stored = read_result(Path(cfg.experiments) / name / f"{cfg.name}.json")
@@ -56,16 +54,22 @@ def show_claims_needs(cfg: DictConfig) -> None:
             check(side, needs)
 
 
-def check_claims_needs(cfg: DictConfig) -> None:
-    """Before any of them is tested: FileNotFoundError for the first claim that needs what is not here."""
+def testable(cfg: DictConfig) -> dict[str, Any]:
+    """The chosen claims whose sides have all that they need; of all claims the others are named and left out.
+
+    FileNotFoundError, before any of them is tested, for one that `only` names and that needs what is not here.
+    """
+    ready = dict(chosen(cfg))
     for name, claim in chosen(cfg).items():
-        for side in configured(cfg, claim)[1].values() if claim["tests"] else ():
-            try:
+        try:
+            for side in configured(cfg, claim)[1].values() if claim["tests"] else ():
                 check(side, needs_of(side, "ablate"))
-            except FileNotFoundError as error:
-                raise FileNotFoundError(
-                    f"the claim {name} cannot be tested: {error}; only=[...] tests others"
-                ) from error
+        except FileNotFoundError as error:
+            if cfg.only is not None:
+                raise FileNotFoundError(f"the claim {name} cannot be tested: {error}") from error
+            print(f"{name}: left out, it cannot be tested: {error}", flush=True)
+            del ready[name]
+    return ready
 
 
 def chosen(cfg: DictConfig) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from src import ablate, build_tiny_world, claims, compare_methods, personalise, regularisation, sweep, train, tune
 from src.files.sheets import read_sheet
-from src.harness.compose import PACKAGE
+from src.harness.compose import CONF, PACKAGE
 from src.runs.store import read_settings
 from src.tiny_world.photos import people
 
@@ -193,6 +193,12 @@ def test_a_claim_says_what_its_sides_lack_before_anything_is_drawn(run, tmp_path
     assert status == 1 and "nowhere" in complaint and "+experiment=tiny_e4t" in complaint
     assert not list((tmp_path / "runs").rglob("*.png"))
     assert "other_systems: not tested yet" in run(claims, "only=other_systems", lacking, "show=true")[1]
+    others = [path.stem for path in (CONF / "claim").glob("*.yaml") if path.stem != "other_systems"]
+    empty = [f"claim.{name}.{part}" for name in others for part in ("tests=[]", "sides={}")]
+    status, printed, complaint = run(claims, *empty, lacking)  # of all claims
+    assert status == 0, complaint
+    assert "other_systems: left out, it cannot be tested" in printed and "+experiment=tiny_e4t" in printed
+    assert {line.split(":")[0] for line in printed.splitlines() if ": not tested yet" in line} == {*others}
 
 
 def test_both_sides_start_from_the_same_noise(run, tmp_path):
