@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel
 
 from src.tiny_world.training.checkpoints import resume, save
+from src.tiny_world.training.muon import Muon
 from src.tiny_world.training.processes import APART, agreed, average_gradients, rank
 
 SAVE_EVERY = 60.0  # seconds
@@ -53,12 +55,14 @@ class Descent:
     """How a net is optimised: AdamW at a rate that warms up, stays, then falls linearly to a hundredth of its peak.
 
     decay_from: the share of the budget from which on it falls. ema_decay: of the weights' moving average, a step.
+    muon: its hidden matrices by Muon instead, at the same rate.
     """
 
     peak_lr: float
     weight_decay: float = 0.01
     decay_from: float = 0.6
     ema_decay: float = 0.999
+    muon: bool = False
 
     def rate(self, step: int, spent: float) -> float:
         """The learning rate; spent: the share of the budget that is over, in [0, 1]."""
@@ -66,9 +70,10 @@ class Descent:
         fall = 1.0 if spent < self.decay_from else 1 - 0.99 * (spent - self.decay_from) / (1 - self.decay_from)
         return self.peak_lr * rise * fall
 
-    def optimizer(self, net: nn.Module, device: torch.device) -> torch.optim.Optimizer:
-        how: dict[str, Any] = {"betas": (0.9, 0.99), "weight_decay": self.weight_decay, "fused": device.type != "mps"}
-        return torch.optim.AdamW(net.parameters(), lr=self.peak_lr, **how)
+    def optimizer(self, net: nn.Module, device: torch.device) -> Any:
+        how: dict[str, Any] = {"lr": self.peak_lr, "weight_decay": self.weight_decay}
+        adam = partial(torch.optim.AdamW, betas=(0.9, 0.99), fused=device.type != "mps", **how)
+        return Muon(net, rest=adam, **how) if self.muon else adam(net.parameters())
 
 
 def fit(
@@ -128,7 +133,7 @@ def _report(state: Mapping[str, Any]) -> dict[str, Any]:
     return report | ({"start": state["start"]} if state["start"] else {})
 
 
-def _descend(net: nn.Module, optimizer: torch.optim.Optimizer, value: Tensor) -> None:
+def _descend(net: nn.Module, optimizer: Any, value: Tensor) -> None:
     """One step down the loss, its gradient clipped to norm 1."""
     optimizer.zero_grad(set_to_none=True)
     value.backward()

@@ -1,0 +1,84 @@
+"""Muon on the matrices of hidden layers: orthogonal steps of AdamW's size, on the very weights of the net."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from src.tiny_world.training.loop import Descent
+from src.tiny_world.training.muon import matrices, rows
+
+LR = 1e-3
+
+
+def small_net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 32, 3), nn.SiLU(), nn.Conv2d(32, 48, 3), nn.Flatten(), nn.Linear(48, 4))
+
+
+def stepped(net, steps=1, lr=LR, weight_decay=0.0):
+    """The net after steps down the same loss, and its optimiser."""
+    optimizer = Descent(lr, weight_decay=weight_decay, muon=True).optimizer(net, torch.device("cpu"))
+    for _ in range(steps):
+        optimizer.zero_grad()
+        net(torch.randn(8, 3, 5, 5, generator=torch.Generator().manual_seed(0))).square().mean().backward()
+        optimizer.step()
+    return net, optimizer
+
+
+def test_ends_of_a_net_are_no_hidden_matrices():
+    assert [weight.shape[0] for weight in matrices(small_net())] == [48]
+
+
+def stepped_along(net, gradient):
+    """The net after one step along a gradient of its hidden convolution alone."""
+    net[2].weight.grad = gradient.clone()
+    Descent(LR, weight_decay=0.0, muon=True).optimizer(net, torch.device("cpu")).step()
+    return net
+
+
+def test_a_hidden_step_is_orthogonal_and_of_the_size_of_adamw():
+    before, gradient = small_net()[2].weight.detach().clone(), torch.randn(48, 32, 3, 3)
+    step = rows(before - stepped_along(small_net(), gradient)[2].weight.detach(), before)
+    values = torch.linalg.svdvals(step) / (0.2 * LR * math.sqrt(32 * 9))
+    assert values.min() > 0.6 and values.max() < 1.3  # what five Newton-Schulz steps call 1
+    assert step.square().mean().sqrt() == pytest.approx(
+        0.2 * LR, rel=0.15
+    )  # AdamW's usual step, measured by Liu et al.
+
+
+def test_what_is_no_hidden_matrix_is_stepped_by_adamw():
+    net, other = stepped(small_net())[0], small_net()
+    adam = Descent(LR, weight_decay=0.0).optimizer(other, torch.device("cpu"))
+    other(torch.randn(8, 3, 5, 5, generator=torch.Generator().manual_seed(0))).square().mean().backward()
+    adam.step()
+    for layer in (0, 4):
+        assert torch.equal(net[layer].weight, other[layer].weight) and torch.equal(net[layer].bias, other[layer].bias)
+    assert torch.equal(net[2].bias, other[2].bias) and not torch.equal(net[2].weight, other[2].weight)
+
+
+def test_the_layout_of_memory_changes_nothing():
+    gradient = torch.randn(48, 32, 3, 3, generator=torch.Generator().manual_seed(1))
+    net, other = small_net(), small_net().to(memory_format=torch.channels_last)
+    assert not other[2].weight.is_contiguous()
+    one, two = stepped_along(net, gradient), stepped_along(other, gradient)
+    torch.testing.assert_close(one[2].weight, two[2].weight, rtol=0, atol=LR * 2**-8)  # bfloat16 inside
+    assert not torch.equal(one[2].weight, small_net()[2].weight)
+
+
+def test_a_resumed_optimiser_goes_on_as_if_it_had_not_stopped():
+    whole, _ = stepped(small_net(), 4)
+    half, optimizer = stepped(small_net(), 2)
+    state = optimizer.state_dict()
+    again = Descent(LR, weight_decay=0.0, muon=True).optimizer(half, torch.device("cpu"))
+    again.load_state_dict(state)
+    for _ in range(2):
+        again.zero_grad()
+        half(torch.randn(8, 3, 5, 5, generator=torch.Generator().manual_seed(0))).square().mean().backward()
+        again.step()
+    for one, two in zip(whole.parameters(), half.parameters(), strict=True):
+        assert torch.equal(one, two)
+    adam = Descent(LR).optimizer(small_net(), torch.device("cpu"))
+    with pytest.raises(ValueError, match="another optimiser than muon"):
+        again.load_state_dict(adam.state_dict())
