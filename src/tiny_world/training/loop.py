@@ -72,7 +72,7 @@ class Descent:
 
     def optimizer(self, net: nn.Module, device: torch.device) -> Any:
         how: dict[str, Any] = {"lr": self.peak_lr, "weight_decay": self.weight_decay}
-        adam = partial(torch.optim.AdamW, betas=(0.9, 0.99), fused=device.type != "mps", **how)
+        adam: Any = partial(torch.optim.AdamW, betas=(0.9, 0.99), fused=device.type != "mps", **how)
         return Muon(net, rest=adam, **how) if self.muon else adam(net.parameters())
 
 

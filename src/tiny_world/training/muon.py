@@ -51,7 +51,7 @@ class Muon:
             part.load_state_dict(state[name])
 
 
-def matrices(net: nn.Module) -> Iterator[nn.Parameter]:
+def matrices(net: nn.Module) -> Iterator[Tensor]:
     """The weights of all hidden linear layers and convolutions."""
     for layer in net.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d) and min(layer.weight.shape[:2]) >= HIDDEN:
