@@ -14,13 +14,13 @@ demo: $(VENV)/.installed ## learn 8 people, draw them with and without the fusio
 	$(RUN) -m src.ablate ablation=no_fusion
 
 test: $(VENV)/.installed
-	$(RUN) -m pytest -m "not slow and not gpu"
+	$(RUN) -m pytest -n auto -m "not slow and not gpu"
 
 test-all: $(VENV)/.installed
-	$(RUN) -m pytest -m "not gpu"
+	$(RUN) -m pytest -n auto -m "not gpu"
 
 notebooks: $(VENV)/.installed ## run them on the embedded world
-	$(RUN) -m pytest --nbmake --nbmake-timeout=900 notebooks
+	$(RUN) -m pytest -n auto --nbmake --nbmake-timeout=900 notebooks
 
 claims: $(VENV)/.installed ## a small version of every claim; fails when a stored verdict has turned
 	$(RUN) -m src.claims effort=quick

@@ -25,8 +25,7 @@ def main(cfg: DictConfig) -> None:
     claims = chosen(cfg) if cfg.show else testable(cfg)
     if cfg.plan:
         return print(f"\n{formats.to_text(planned(cfg, claims))}", flush=True)
-    results: dict[str, Result] = {}
-    turned = []
+    results, turned = dict[str, Result](), list[str]()
     with crew_of(cfg, {} if cfg.show else claims) as crew:
         for name, claim in claims.items():
             stored = read_result(Path(cfg.experiments) / name / f"{cfg.name}.json")
@@ -55,10 +54,8 @@ def show_claims_needs(cfg: DictConfig) -> None:
 
 
 def testable(cfg: DictConfig) -> dict[str, Any]:
-    """The chosen claims whose sides have all that they need; of all claims the others are named and left out.
-
-    FileNotFoundError, before any of them is tested, for one that `only` names and that needs what is not here.
-    """
+    """The chosen claims whose sides have all that they need; of all claims the others are named and left out,
+    FileNotFoundError for one that `only` names."""
     ready = dict(chosen(cfg))
     for name, claim in chosen(cfg).items():
         try:
@@ -67,8 +64,8 @@ def testable(cfg: DictConfig) -> dict[str, Any]:
         except FileNotFoundError as error:
             if cfg.only is not None:
                 raise FileNotFoundError(f"the claim {name} cannot be tested: {error}") from error
-            print(f"{name}: left out, it cannot be tested: {error}", flush=True)
             del ready[name]
+            print(f"{name}: left out, it cannot be tested: {error}", flush=True)
     return ready
 
 

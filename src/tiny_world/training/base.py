@@ -121,12 +121,8 @@ def train_base(
 
     torch.manual_seed(seed)
     net, probe = _laid_out(new_base(tokenizer), device, compiled), Probe(load_vae(cache), tokenizer, device)
-    how: dict[str, Any] = {
-        "device": device,
-        "draws": device,
-        "seed": seed,
-        "descent": Descent(lr, decay_from=0.5, muon=True),
-    }
+    descent = Descent(lr, decay_from=0.5, muon=True)
+    how: dict[str, Any] = {"device": device, "draws": device, "seed": seed, "descent": descent}
     report = fit(net, loss, checkpoint=cache / "base.pt", budget=budget, probe=probe, **how)
     report |= {"batch": batch, "processes": batch // mine}  # each process draws its own share
     return report | {"pictures_seen": batch * report["steps"], "pictures_drawn": drawn.count}
