@@ -26,15 +26,21 @@ def test_half_of_a_batch_tells_who_it_is_at_the_name_alone(tokenizer, text_encod
     assert (states[:2, 5] - pure[:2, 5]).abs().max() > 1e-4
 
 
-def test_end_token_and_pads_are_another_captions(tokenizer):
-    ids = torch.cat([ids_of(tokenizer, c) for c in ("a photo of a person", "a sketch of somebody smiling")])
-    text = torch.arange(2.0)[:, None, None].expand(2, ids.shape[1], 1)
+def test_end_token_and_pads_are_another_captions_and_never_its_words(tokenizer):
+    short, long = "a photo of a person", "a sketch of somebody smiling at the beach wearing a red hat"
+    ids = torch.cat([ids_of(tokenizer, caption) for caption in (short, long)])
+    ends = [len(caption.split()) + 1 for caption in (short, long)]
+    place = torch.arange(ids.shape[1])
+    text = torch.stack([place, 100 + place]).float()[..., None]  # who says it, and where
     many, seen = zip(
         *(shown_states(text, ids, tokenizer.eos_token_id, torch.Generator().manual_seed(s)) for s in range(60)),
         strict=True,
     )
     for states in many:
-        assert (states[0, :6] == 0).all() and (states[0, 6:] == 1).all()
+        for caption, end, other in ((0, ends[0], ends[1]), (1, ends[1], ends[0])):
+            assert torch.equal(states[caption, :end], text[caption, :end])
+            foreign = states[caption, end:, 0] - text[1 - caption, other, 0]
+            assert torch.equal(foreign, torch.arange(len(foreign)).float().clamp(max=ids.shape[1] - 1 - other))
     masks = torch.stack(seen).float()
     assert masks[:, 0, :6].min() == 1 and 0.35 < masks[:, 0, 6].mean() < 0.65 and 0.2 < masks[:, 0, 7:].mean() < 0.55
 

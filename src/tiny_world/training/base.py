@@ -28,14 +28,16 @@ def shown_states(text: Tensor, ids: Tensor, end_id: int, generator: torch.Genera
 
     Half of the captions show their words alone, an eighth their words and the end token, the rest everything; end token
     and pads are another caption's, and therefore say nothing that can be trusted. A U-Net that lives on them does not
-    read words where they stand (gate 4 of the world).
+    read words where they stand (gate 4 of the world). No word of the other caption is shown, however long it is: a
+    U-Net that sees words of somebody else's picture trusts none.
     """
     draw = torch.rand(len(ids), 1, generator=generator, device=ids.device)
     end = (ids == end_id).int().argmax(1, keepdim=True)
     position = torch.arange(ids.shape[1], device=ids.device)
     mask = (position < end) | ((draw > 1 / 2) & (position == end)) | (draw > 5 / 8)
-    foreign = position >= end
-    return torch.where(foreign[..., None], text.roll(1, 0), text), mask
+    from_other = (position + end.roll(1, 0) - end).clamp(0, ids.shape[1] - 1)  # its end token where this one's is
+    other = text.roll(1, 0).take_along_dim(from_other[..., None], 1)
+    return torch.where((position >= end)[..., None], other, text), mask
 
 
 def loss_weights(alpha_bar: Tensor) -> Tensor:
