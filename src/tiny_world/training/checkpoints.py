@@ -33,7 +33,7 @@ def write_start(path: Path, net: nn.Module, start: str) -> None:
     save(path, net, AveragedModel(net), {}, NEW | {"start": start})
 
 
-def resume(path: Path, net: nn.Module, average: nn.Module, optimizer: Any) -> dict[str, Any]:
+def resume(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """Go on from a checkpoint if there is one; returns its step, wall_s, log and start."""
     if not path.exists():
         return NEW

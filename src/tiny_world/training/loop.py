@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel
 
+from src.learning.muon import Muon
 from src.tiny_world.training.checkpoints import resume, save
-from src.tiny_world.training.muon import Muon
 from src.tiny_world.training.processes import APART, agreed, average_gradients, rank
 
 SAVE_EVERY = 60.0  # seconds
@@ -70,10 +69,11 @@ class Descent:
         fall = 1.0 if spent < self.decay_from else 1 - 0.99 * (spent - self.decay_from) / (1 - self.decay_from)
         return self.peak_lr * rise * fall
 
-    def optimizer(self, net: nn.Module, device: torch.device) -> Any:
-        how: dict[str, Any] = {"lr": self.peak_lr, "weight_decay": self.weight_decay}
-        adam: Any = partial(torch.optim.AdamW, betas=(0.9, 0.99), fused=device.type != "mps", **how)
-        return Muon(net, rest=adam, **how) if self.muon else adam(net.parameters())
+    def optimizer(self, net: nn.Module, device: torch.device) -> torch.optim.Optimizer:
+        how: dict[str, Any] = {"lr": self.peak_lr, "betas": (0.9, 0.99), "weight_decay": self.weight_decay}
+        if self.muon:
+            return Muon(net.parameters(), other=[m.weight for m in net.modules() if isinstance(m, nn.Embedding)], **how)
+        return torch.optim.AdamW(net.parameters(), fused=device.type != "mps", **how)
 
 
 def fit(
@@ -133,7 +133,7 @@ def _report(state: Mapping[str, Any]) -> dict[str, Any]:
     return report | ({"start": state["start"]} if state["start"] else {})
 
 
-def _descend(net: nn.Module, optimizer: Any, value: Tensor) -> None:
+def _descend(net: nn.Module, optimizer: torch.optim.Optimizer, value: Tensor) -> None:
     """One step down the loss, its gradient clipped to norm 1."""
     optimizer.zero_grad(set_to_none=True)
     value.backward()
