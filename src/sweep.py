@@ -5,8 +5,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from src.files.rows import Rows
 from src.files.whole import write_atomic
-from src.harness.assembly import changed
+from src.harness.assembly import changed, longest_first
 from src.harness.build import plain
 from src.harness.command import DRAWN, command
 from src.harness.deciding import PAGE, SIDE, code_of, deciding_of_study
@@ -30,20 +31,23 @@ def main(cfg: DictConfig) -> None:
         return
     crew = crew_for(cfg)
     sides = Sides(cfg, crew)
-    places = list(places_of(cfg))
-    sides.check(*(place for _, _, place in places))
-    sides.expect(*(("sweep", place) for _, _, place in places))
+    places = {f"{line} {figures.tick(value)}": (line, value, place) for line, value, place in places_of(cfg)}
+    order = longest_first({name: place for name, (_, _, place) in places.items()})
+    sides.check(*order.values())
+    sides.expect(*(("sweep", place) for place in order.values()))
     print(f"{cfg.world.notice}\n{cfg.sweep.question}", flush=True)
-    rows: list[dict[str, Any]] = []
-    runs: dict[str, Run] = {}
+    made: dict[str, tuple[Run, Rows]] = {}
     with crew:
         anchors = {name: rows for name, (_, rows) in sides.anchors(sides.study()).items()}
-        for line, value, place in places:
+        for name, place in order.items():
             own = sides if place.world == cfg.world else Sides(place, crew)  # another world shows other photos
-            run, found = own.method_side(own.study(), "sweep", place)
-            scores = {**level(found, anchors), "unet_evaluations": run.summary().get("unet_evaluations")}
-            rows.append({"line": line, cfg.sweep.setting: value, **scores})
-            runs[f"{line} {figures.tick(value)}"] = run
+            made[name] = own.method_side(own.study(), "sweep", place)
+    rows: list[dict[str, Any]] = []
+    for name, (line, value, _) in places.items():
+        run, found = made[name]
+        scores = {**level(found, anchors), "unet_evaluations": run.summary().get("unet_evaluations")}
+        rows.append({"line": line, cfg.sweep.setting: value, **scores})
+    runs = {name: made[name][0] for name in places}
     settings = {
         "settings": deciding_of_study(plain(cfg)),
         "sides": {name: run.folder.name for name, run in runs.items()},

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.harness.assembly import changed
+from src.harness.assembly import changed, longest_first
 from src.harness.build import plain
 from src.harness.command import DRAWN, command
 from src.harness.deciding import SIDE, STATISTIC, code_of, deciding_of_study, portable
@@ -30,7 +30,9 @@ def main(cfg: DictConfig) -> None:
     sides = Sides(cfg, crew)
     grid: dict[str, list[Any]] = plain(cfg.grid)
     changes = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-    variants = {" ".join(f"{name}={value}" for name, value in c.items()): changed(cfg, c) for c in changes}
+    variants = longest_first(
+        {" ".join(f"{name}={value}" for name, value in change.items()): changed(cfg, change) for change in changes}
+    )
     sides.check(*variants.values())
     study = sides.study()
     print(f"{cfg.world.notice}\n{len(variants)} settings on {len(study.people)} validation people", flush=True)

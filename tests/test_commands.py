@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from src import ablate, build_tiny_world, claims, compare_methods, personalise, regularisation, sweep, train, tune
 from src.files.sheets import read_sheet
@@ -139,6 +139,28 @@ def test_a_sweep_ends_where_both_meanings_of_gamma_are_one(run, tmp_path):
     text = {(row["line"], row["sampler.gamma"]): float(row["text"]) for row in rows}
     assert text["position", "1"] == pytest.approx(text["interpolate", "1"], abs=1e-3)
     assert text["position", "0.5"] != text["interpolate", "0.5"]
+
+
+def test_a_sweep_of_steps_learns_each_person_once(run, tmp_path):
+    small = ["people=1", "prompts=1", "seeds=1", "sampler.steps=2", "method.finetune.batch=1", "logger.mode=disabled"]
+    status, printed, complaint = run(sweep, "sweep=finetune_steps", "sweep.values=[1,3,2]", *small)
+    assert status == 0, complaint
+    rows = read_sheet(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
+    assert [row["method.finetune.steps"] for row in rows] == ["1", "3", "2"] * 2
+    kept = sorted((tmp_path / "runs" / "people").glob("*/*.json"))
+    costs = {path: json.loads(path.read_text()) for path in kept}
+    assert len(kept) == 3 and len({cost["seconds"] for cost in costs.values()}) == 3
+    learned = {path: load_file(path.with_suffix(".safetensors")) for path in kept}
+    for path in kept:
+        path.with_suffix(".safetensors").unlink()
+        path.unlink()
+    for steps in (1, 2, 3):  # each by itself
+        assert run(ablate, "ablation=no_fusion", *small, f"method.finetune.steps={steps}", "seeds=2")[0] == 0
+    for path, tensors in learned.items():
+        again = load_file(path.with_suffix(".safetensors"))
+        assert again.keys() == tensors.keys() and all(torch.equal(again[name], tensors[name]) for name in tensors)
+    own = [each["seconds"] for each in (json.loads(path.read_text()) for path in kept)]
+    assert min(own) > 0
 
 
 def test_a_sweep_of_photos_learns_from_so_many(run, tmp_path):

@@ -16,7 +16,7 @@ from src.harness.deciding import deciding, file_digests
 from src.harness.device import device_of, let_go, memory_for, moved
 from src.harness.judges import build_judges
 from src.harness.settings import targets
-from src.methods.method import Generate, Method, Sharing
+from src.methods.method import Generate, Method, Passing, Sharing
 from src.metrics.checks import check_lengths, look_at_photos
 from src.metrics.evaluation import scored_rows
 from src.metrics.judge import Judges
@@ -66,6 +66,34 @@ def method_settings(cfg: DictConfig) -> dict[str, Any]:
 def method_class(cfg: DictConfig) -> type[Method]:
     """The class of the configured method. ValueError for a target that is not allowed."""
     return targets.allowed(str(cfg.method["_target_"]), "method")  # type: ignore[return-value]
+
+
+def steps_learned(cfg: DictConfig) -> int | None:
+    """For how many steps somebody is learned by a method that keeps whom fewer would have learned; None by others."""
+    method = method_class(cfg)
+    return OmegaConf.select(cfg.method, method.passes) if isinstance(method, Passing) else None
+
+
+def shorter(cfg: DictConfig) -> dict[int, DictConfig]:
+    """The configurations by which whoever is learned by this one was learned on the way: `passing`, by its steps."""
+    own, method = steps_learned(cfg) or 0, method_class(cfg)
+    wanted = [steps for steps in cfg.get("passing", ()) if steps < own]
+    return {steps: changed(cfg, {f"method.{method.passes}": steps}) for steps in wanted}  # type: ignore[attr-defined]
+
+
+def longest_first(sides: Mapping[str, DictConfig]) -> dict[str, DictConfig]:
+    """Sides in the order in which one learning serves several: each keeps, on its way, whom the shorter ones learn."""
+    steps = {name: steps_learned(side) or 0 for name, side in sides.items()}
+    ways = {name: _way(side) for name, side in sides.items()}
+    passing = {way: sorted({steps[name] for name in sides if ways[name] == way} - {0}) for way in ways.values()}
+    order = sorted(sides, key=lambda name: -steps[name])
+    return {name: changed(sides[name], {"passing": passing[ways[name]]}) for name in order}
+
+
+def _way(cfg: DictConfig) -> str:
+    """What decides how somebody is learned, but for how many steps."""
+    once = {f"method.{method_class(cfg).passes}": 1} if steps_learned(cfg) else {}  # type: ignore[attr-defined]
+    return json.dumps([method_settings(changed(cfg, once)), plain(cfg.augmentation)], sort_keys=True)
 
 
 class Assembly:

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.files.rows import Rows
-from src.harness.assembly import changed
+from src.harness.assembly import changed, longest_first
 from src.harness.build import count, plain
 from src.harness.compose import compose
 from src.harness.deciding import CLAIM, code_of, deciding, portable
@@ -128,7 +128,7 @@ def along(claim: Mapping[str, Any], rows: Mapping[str, Rows]) -> dict[str, list[
 
 def crew_of(cfg: DictConfig, claims: Mapping[str, Any]) -> Crew:
     """The workers of all claims, who know what is to be made. ValueError for more workers than people."""
-    every = [list(configured(cfg, claim)[1].values()) for claim in claims.values() if claim["tests"]]
+    every = [list(longest_first(configured(cfg, claim)[1]).values()) for claim in claims.values() if claim["tests"]]
     crew = crew_for(every[0][0]) if every else Crew()
     for sides in every:
         Sides(sides[0], crew).expect(*(("claim", side) for side in sides))
@@ -157,7 +157,9 @@ def measured(cfg: DictConfig, claim: Mapping[str, Any], crew: Crew) -> Measured:
     studies = {name: Sides(config, crew) for name, config in configs.items()}
     first = next(iter(studies.values()))
     first.check(*configs.values())
-    sides = {name: studies[name].method_side(studies[name].study(), "claim", c) for name, c in configs.items()}
+    order = longest_first(configs).items()
+    drawn = {name: studies[name].method_side(studies[name].study(), "claim", config) for name, config in order}
+    sides = {name: drawn[name] for name in configs}
     anchors = first.anchors(first.study())
     rows, between = ({name: rows for name, (_, rows) in runs.items()} for runs in (sides, anchors))
     made, given = ({name: run for name, (run, _) in runs.items()} for runs in (sides, anchors))

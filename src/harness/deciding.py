@@ -129,7 +129,7 @@ INDIFFERENT = (
 
 
 # how a study is shared out over a machine, by names that mean something else further down
-SHARED_OUT = ("workers", "threads")
+SHARED_OUT = ("workers", "threads", "passing")
 
 
 def deciding_of_study(cfg: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """From a configuration to a study and its sides: methods, floors and ceilings over the same people and prompts."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -14,13 +14,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from src.files.rows import Rows
-from src.files.whole import locked, read_json
-from src.harness.assembly import TO_DRAW, Assembly, changed, method_settings, weights_of
+from src.files.whole import locked
+from src.harness.assembly import TO_DRAW, Assembly, changed, method_settings, shorter, weights_of
 from src.harness.build import build, count, plain
 from src.harness.deciding import PERSON, SIDE, code_of, deciding, portable
-from src.harness.device import GIB, described, forget_peak, memory_for, moved, peak_memory, threads
+from src.harness.device import described, forget_peak, memory_for, moved, peak_memory, threads
 from src.harness.parallel.crew import Crew
-from src.harness.parallel.estimates import estimate
+from src.harness.parallel.estimates import estimate, mean_costs, write_costs
 from src.harness.parallel.progress import Estimate
 from src.harness.study import Draw, Pictures, Study, one_by_one
 from src.harness.variants import kept_variants, variants_of
@@ -29,7 +29,6 @@ from src.methods.method import Generate, Method
 from src.models.prompts import check_distinct
 from src.runs.digests import digest
 from src.runs.run import Run
-from src.runs.store import write_json
 
 DRAWN_BY = ("reference", "oracle", "stranger")  # of the world
 SHOWN = ("people_set", *(f"world.{name}" for name in DRAWN_BY))  # what decides how people look
@@ -117,13 +116,13 @@ class Sides:
         """The method of a configuration, and (person) -> somebody, learned now or known from an earlier run."""
         self._check_alike(cfg)
         method, variants = self.parts.method(cfg), self._variants(cfg)
-        kept = self.people_folder(cfg)
+        kept, passing = self.people_folder(cfg), {n: self.people_folder(own) for n, own in shorter(cfg).items()}
 
         def learn(person: int | str) -> Generate:
             own = variants and partial(variants, person)
             keep = kept / f"{person}.safetensors"
             with locked(keep.with_suffix(".lock"), f"person {person}") if method.learns else nullcontext():
-                return self._learned(method, person, keep, variants=own)
+                return self._learned(method, person, keep, passing, variants=own)
 
         return method, learn
 
@@ -137,18 +136,21 @@ class Sides:
 
         return draw
 
-    def _learned(self, method: Method, person: int | str, keep: Path, **more: Any) -> Generate:
-        """Somebody, learned now or known from `keep`; beside it is written what it cost to learn."""
+    def _learned(
+        self, method: Method, person: int | str, keep: Path, passing: Mapping[int, Path], **more: Any
+    ) -> Generate:
+        """Somebody, learned now or known from `keep`; beside it is written what it cost to learn. passing: steps -> the
+        folder of those who are learned for so many; who is not there yet is kept on the way."""
         photos, known = self.photo(person), keep.exists()
         once = self.parts.prepare(method, keep) if method.learns and not known else 0.0
+        missing = {steps: folder / keep.name for steps, folder in passing.items() if not (folder / keep.name).exists()}
+        more |= {"passing": missing} if missing and not known else {}
         forget_peak(self.device)
-        started = time.perf_counter()
+        began = time.time()
         learned = self.parts.learn(method, str(person), photos, keep, **more)
         if method.learns and not known:
-            cost: dict[str, Any] = {"seconds": time.perf_counter() - started, "peak_bytes": peak_memory(self.device)}
-            cost |= {"photos": len(photos), "bytes": keep.stat().st_size, "device": described(self.device)}
-            cost["once_seconds"] = once
-            write_json(keep.with_suffix(".json"), cost)
+            about = {"peak_bytes": peak_memory(self.device), "photos": len(photos), "device": described(self.device)}
+            write_costs((keep, *missing.values()), began, once_seconds=once, **about)
         return learned
 
     def people_folder(self, cfg: DictConfig) -> Path:
@@ -158,16 +160,9 @@ class Sides:
     def costs(self, run: Run, cfg: DictConfig) -> dict[str, Any]:
         """Of a side's run: U-Net evaluations and seconds an image; what it took to learn one of its people, and all of
         them together: 0 where nothing is learned."""
-        paths = [self.people_folder(cfg) / f"{person}.json" for person in self.people]
-        learned = [read_json(path) for path in paths if path.exists()]
-
-        def mean(name: str, unit: float = 1.0) -> float:
-            return round(sum(each[name] for each in learned) / len(learned) / unit, 3) if learned else 0.0
-
         image = {name: run.summary().get(name) for name in ("unet_evaluations", "seconds_an_image")}
-        once = max((each.get("once_seconds", 0.0) for each in learned), default=0.0)
-        learning = {"learning s": mean("seconds"), "once s": round(once, 3), "learning GiB": mean("peak_bytes", GIB)}
-        return {**image, **learning, "MB a person": mean("bytes", 1e6), "photos": run.summary()["photos"]}
+        files = [self.people_folder(cfg) / f"{person}.safetensors" for person in self.people]
+        return {**image, **mean_costs(files), "photos": run.summary()["photos"]}
 
     def _check_alike(self, cfg: DictConfig) -> None:
         """ValueError for a side that changes what all sides have in common: it would be drawn without that change."""

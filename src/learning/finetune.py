@@ -1,8 +1,10 @@
 """Fine-tuning on one person's photos, without regularisation (Zhou et al. 2023, fine-tuning)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -77,19 +79,26 @@ class Finetune:
             raise ValueError(f"method.finetune.lr ({self.lr}) must be above 0")
 
     def __call__(
-        self, base: TextToImage, promptnet: PromptNet, photos: Tensor, people: Sequence[int] | None = None
+        self,
+        base: TextToImage,
+        promptnet: PromptNet,
+        photos: Tensor,
+        people: Sequence[int] | None = None,
+        passing: Mapping[int, Path] | None = None,
     ) -> Tuned:
-        """photos: [P, 3, H, W] in [-1, 1], photos or their variants; people: whom each shows, None: one person."""
+        """photos: [P, 3, H, W] in [-1, 1], photos or their variants; people: whom each shows, None: one person.
+        passing: fewer steps -> the file for whom so many would have learned."""
         people = [0] * len(photos) if people is None else people
         if len(people) != len(photos):
             raise ValueError(f"people ({list(people)}) must say whom each of {len(photos)} photos shows")
         tuned = untuned(base, promptnet)
         module = FinetuneOnPhoto(tuned, photos, prompt=self.prompt, low_third=self.low_third, seed=self.seed)
         with _trainable(tuned, self.gradient_checkpointing), torch.enable_grad():
-            self._train(module, people)
+            saves = {steps: partial(tuned.save, path) for steps, path in (passing or {}).items()}
+            self._train(module, people, saves)
         return tuned.rounded()
 
-    def _train(self, module: FinetuneOnPhoto, people: Sequence[int]) -> None:
+    def _train(self, module: FinetuneOnPhoto, people: Sequence[int], passing: Mapping[int, Callable[[], None]]) -> None:
         def loss_at(step: int) -> Tensor:
             slots = range(step * self.batch, (step + 1) * self.batch)
             return module.training_step(torch.stack([_pair(people, self.seed, slot) for slot in slots]), step)
@@ -102,6 +111,7 @@ class Finetune:
             weight_decay=self.weight_decay,
             dtype=module._base[0].unet.dtype,
             setting="method.finetune.lr",
+            passing=passing,
         )
 
 

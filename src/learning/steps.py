@@ -1,6 +1,6 @@
 """Learning in a minute: photos encoded once, and a plain loop; there is nothing to log, to validate or to resume."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -51,20 +51,25 @@ def optimise(
     dtype: torch.dtype,
     setting: str,
     fused: bool = False,
+    passing: Mapping[int, Callable[[], None]] | None = None,
 ) -> None:
     """AdamW without clipping. loss_at(step): a scalar, for steps in [0, `steps`], the last to look at the result.
 
     dtype: of the frozen base. setting: where `lr` is set. fused: on a CPU, too, which rounds otherwise.
-    Raises ValueError for a loss, or a result, that is not finite.
+    passing: numbers of steps below `steps` -> what is done when so many are taken, which is then as it would be if
+    they were all. Raises ValueError for a loss, or a result, that is not finite.
     """
     can = trained[0].device.type in (("cpu", "cuda") if fused else ("cuda",))
     optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay, fused=True if can else None)
-    scale = LOSS_SCALE.get(dtype, 1.0)
+    scale, remedy = LOSS_SCALE.get(dtype, 1.0), f"lower {setting} ({lr:g})"
     finite: list[Tensor] = []  # looked at once, in the end: nobody waits for a step
     for step in range(steps):
         optimizer.zero_grad(set_to_none=True)
         loss = loss_at(step)
         finite.append(loss.detach().isfinite())
+        if passing and step in passing:
+            _check([*finite, _all_finite(trained)], step, remedy)
+            passing[step]()
         (loss * scale).backward()
         if scale != 1:
             torch._foreach_div_([p.grad for p in trained if p.grad is not None], scale)
@@ -72,12 +77,17 @@ def optimise(
     optimizer.zero_grad(set_to_none=True)
     with torch.no_grad():  # what the last step made of the weights is looked at, too
         finite.append(loss_at(steps).isfinite())
-        finite.append(torch.stack([parameter.isfinite().all() for parameter in trained]).all())
-    _check(torch.stack(finite), steps, f"lower {setting} ({lr:g})")
+        finite.append(_all_finite(trained))
+    _check(finite, steps, remedy)
 
 
-def _check(finite: Tensor, steps: int, remedy: str) -> None:
-    """ValueError at the first loss, or for a result, that is not finite; finite: bool [steps + 2]."""
+def _all_finite(trained: Sequence[nn.Parameter]) -> Tensor:
+    return torch.stack([parameter.isfinite().all() for parameter in trained]).all()
+
+
+def _check(seen: Sequence[Tensor], steps: int, remedy: str) -> None:
+    """ValueError at the first loss, or for a result, that is not finite; seen: bool, steps + 1 losses and a result."""
+    finite = torch.stack(list(seen))
     if finite.is_meta or bool(finite.all()):  # meta tensors hold no numbers
         return
     step = int((~finite).nonzero()[0, 0])

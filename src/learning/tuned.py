@@ -42,19 +42,26 @@ class Tuned:
     @torch.no_grad()
     def rounded(self) -> "Tuned":
         """These copies as they come back from a file: on a half base, with the change in the base's precision."""
-        if self.start is None or self._about()["holds"] == "weights":
-            return self
-        return self._changed(change_of(self.trained.state_dict(), self.start.state_dict(), self.base.unet.dtype))
+        change = self._change()
+        return self if change is None else self._changed(change)
+
+    def _change(self) -> Mapping[str, Tensor] | None:
+        """What is kept of these weights where it is no weight itself: on a half base, what was added."""
+        if self.change is not None or self.start is None or self._about()["holds"] == "weights":
+            return self.change
+        return change_of(self.trained.state_dict(), self.start.state_dict(), self.base.unet.dtype)
 
     def _changed(self, change: Mapping[str, Tensor]) -> "Tuned":
         assert self.start is not None, "copies alone can be changed"
         put_back(self.trained.state_dict(), self.start.state_dict(), change)
         return replace(self, change=change)
 
+    @torch.no_grad()
     def save(self, path: Path) -> None:
         """One safetensors file with its SHA-256 beside it, whole or not there (OSError): the change, or on a
         full-precision base the weights."""
-        write(path, self.trained.state_dict() if self.change is None else self.change, self._about())
+        change = self._change()
+        write(path, self.trained.state_dict() if change is None else change, self._about())
 
     def _about(self) -> dict[str, str]:
         """What a file says of itself, and must say to be of use here."""

@@ -96,6 +96,16 @@ class Method(Protocol):
 
 
 @runtime_checkable
+class Passing(Protocol):
+    """What a method has besides if whoever is learned for many steps is, on the way, somebody learned for fewer.
+
+    passes: the setting that says for how many. `learn` takes `passing`: fewer steps -> the file for whom so many learn.
+    """
+
+    passes: ClassVar[str]
+
+
+@runtime_checkable
 class Sharing(Protocol):
     """What a method has besides if all people share something that it makes, such as images of their class."""
 

@@ -49,6 +49,7 @@ class ProFusion:
         "promptnet.folder": "train one with `python -m src.train +experiment=ffhq_pretrain`, or set "
         "world.promptnet=FOLDER"
     }
+    passes: ClassVar[str] = "finetune.steps"
     memory: ClassVar[str] = "method.finetune.gradient_checkpointing=true, or a lower method.finetune.batch"
 
     promptnet: PromptNet
@@ -87,10 +88,12 @@ class ProFusion:
         keep: Path | None = None,
         variants: Variants | None = None,
         people: Sequence[int] | None = None,
+        passing: Mapping[int, Path] | None = None,
     ) -> Person:
         """Fine-tune on `variants` of the photos; S* comes from the photos. `people`: each learns to give its own."""
         check_shares(self.shares, len(photos))
-        return person_of(self._tuned(base, photos, keep, variants, people), photos, self.sampler, self.shares)
+        tuned = self._tuned(base, photos, keep, variants, people, {"passing": passing} if passing else {})
+        return person_of(tuned, photos, self.sampler, self.shares)
 
     def _tuned(
         self,
@@ -99,6 +102,7 @@ class ProFusion:
         keep: Path | None,
         variants: Variants | None,
         people: Sequence[int] | None,
+        more: Mapping[str, Any],
     ) -> Tuned:
         """The pre-trained parts themselves, what lies in `keep`, or what is learned now."""
         if self.finetune is None:
@@ -107,7 +111,7 @@ class ProFusion:
             return untuned(base, self.promptnet).load(keep)
         seen = photos if variants is None else variants(photos)
         shown = None if people is None else [person for person in people for _ in range(len(seen) // len(photos))]
-        tuned = self.finetune(base, self.promptnet, seen, *([] if shown is None else [shown]))
+        tuned = self.finetune(base, self.promptnet, seen, *([] if shown is None else [shown]), **more)
         if keep is not None:
             tuned.save(keep)
         return tuned

@@ -1,10 +1,12 @@
 """What is trained is float32 whatever the base is, and somebody who was learned comes back from a file as learned."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from src.learning.finetune import Finetune, untuned
 from src.methods.drawing import Sampler
@@ -83,6 +85,28 @@ def test_somebody_comes_back_bit_by_bit(tiny_base, promptnet, photos, dtype, tmp
         assert kept.metadata()["dtype"] == str(dtype).removeprefix("torch.")
     one, other = (person_of(each, photos, SAMPLER)(PROMPT, [1]) for each in (tuned, again))
     assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_on_the_way_lie_those_who_are_learned_for_fewer_steps(tiny_base, promptnet, photos, dtype, tmp_path):
+    base = of_precision(tiny_base, dtype)
+    passing = {steps: tmp_path / f"{steps}.safetensors" for steps in (1, 3)}
+    learn = partial(Finetune, lr=1e-3, batch=2)
+    last = learn(steps=4)(base, promptnet, photos, passing=passing)
+    for steps, file in passing.items():
+        learn(steps=steps)(base, promptnet, photos).save(alone := tmp_path / "alone.safetensors")
+        found, expected = load_file(file), load_file(alone)
+        assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in found)
+    straight = learn(steps=4)(base, promptnet, photos)
+    for one, two in zip(last.trained.parameters(), straight.trained.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_nobody_who_is_not_finite_is_kept_on_the_way(tiny_base, promptnet, photos, tmp_path):
+    passing = {2: tmp_path / "2.safetensors"}
+    with pytest.raises(ValueError, match=r"not finite at step [12]: nothing of it is kept"):
+        Finetune(steps=4, lr=1e30, batch=1)(tiny_base, promptnet, photos, passing=passing)
+    assert not passing[2].exists()
 
 
 def test_a_person_of_another_base_or_precision_is_refused_in_one_sentence(tiny_base, promptnet, photos, tmp_path):

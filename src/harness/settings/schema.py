@@ -71,6 +71,7 @@ LINES: Lines = [
     ("workers", choice("auto") | COUNT),
     # how much of what
     ("people prompts seeds batch threads size pixels early_steps further_steps steps.*", COUNT),
+    ("passing", listed(COUNT)),
     ("seed", SEED),
     ("timestep", whole(0, 999)),
     ("penalties", listed(NOT_NEGATIVE, 1)),
