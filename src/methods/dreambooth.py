@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,6 +42,7 @@ class DreamBooth:
     drawing: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[Mapping[str, str]] = {"lora": "give a pytorch_lora_weights.safetensors of diffusers"}
     memory: ClassVar[str] = "method.gradient_checkpointing=true, a lower method.batch, or method.rank=16"
+    passes: ClassVar[str] = "steps"
 
     sampler: Sampler
     steps: int
@@ -100,11 +102,12 @@ class DreamBooth:
         keep: Path | None = None,
         variants: Variants | None = None,
         people: Sequence[int] | None = None,
+        passing: Mapping[int, Path] | None = None,
     ) -> Person:
         """The base that has learned whoever the photos, or their `variants`, show."""
         if people is not None and len(set(people)) > 1:
             raise ValueError(f"people ({list(people)}) are several, and DreamBooth learns one: give photos of one")
-        own = self._tuned(base, photos, keep, variants)
+        own = self._tuned(base, photos, keep, variants, passing or {})
         if base.compiled:
             compile_blocks(own.unet)
         word = embeddings_of(own.text_encoder)[tokens_of(self.identifier, base.tokenizer)]
@@ -124,7 +127,14 @@ class DreamBooth:
             return LowRank(self.rank, self.seed)
         return Weights(("unet", "text_encoder") if self.text_encoder else ("unet",))
 
-    def _tuned(self, base: TextToImage, photos: Tensor, keep: Path | None, variants: Variants | None) -> TextToImage:
+    def _tuned(
+        self,
+        base: TextToImage,
+        photos: Tensor,
+        keep: Path | None,
+        variants: Variants | None,
+        passing: Mapping[int, Path],
+    ) -> TextToImage:
         """Whoever was given, lies in `keep`, or is learned now, as they come back from a file."""
         if self.lora is not None:
             return with_lora(base, *read_lora(Path(self.lora), base.unet))
@@ -135,9 +145,14 @@ class DreamBooth:
         if self.prior > 0 and self.class_images is not None:
             shared = () if keep is None else _shared(keep)
             classes = self.class_images(base, self._called(f"a {self.noun}"), *shared)
-        kept = self._learned(base, photos if variants is None else variants(photos), classes)
+
+        def save(path: Path, kept: Mapping[str, Tensor]) -> None:
+            write(path, kept, about)
+
+        on_the_way = {steps: partial(save, path) for steps, path in passing.items()}
+        kept = self._learned(base, photos if variants is None else variants(photos), classes, on_the_way)
         if keep is not None:
-            write(keep, kept, about)
+            save(keep, kept)
         return self._change.restored(base, kept)
 
     def _called(self, name: str) -> str:
@@ -149,12 +164,25 @@ class DreamBooth:
         dtype = str(base.unet.dtype).removeprefix("torch.")
         return {"profusion": FORMAT, "dtype": dtype, "holds": self._change.holds(base), "start": start}
 
-    def _learned(self, base: TextToImage, photos: Tensor, classes: Tensor | None) -> dict[str, Tensor]:
-        """What is to be kept of whoever is shown, with class images [N, 3, H, W] or without."""
+    def _learned(
+        self,
+        base: TextToImage,
+        photos: Tensor,
+        classes: Tensor | None,
+        passing: Mapping[int, Callable[[dict[str, Tensor]], None]],
+    ) -> dict[str, Tensor]:
+        """What is to be kept of whoever is shown, with class images [N, 3, H, W] or without.
+
+        passing: what is done with it after so many steps.
+        """
         own, trained = self._change.begin(base)
         own.unet.train()
         if self.gradient_checkpointing:
             own.unet.enable_gradient_checkpointing()
+
+        def passed(save: Callable[[dict[str, Tensor]], None]) -> None:
+            save(self._change.kept(base, own))
+
         with torch.enable_grad():
             optimise(
                 trained,
@@ -165,6 +193,7 @@ class DreamBooth:
                 dtype=base.unet.dtype,
                 setting="method.lr",
                 fused=True,
+                passing={steps: partial(passed, save) for steps, save in passing.items()},
             )
         return self._change.kept(base, own)
 

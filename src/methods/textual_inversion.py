@@ -1,7 +1,8 @@
 """Textual Inversion: a person is a word, whose embedding alone is learned (Gal et al. 2022, arXiv 2208.01618)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,6 +39,7 @@ class TextualInversion:
     drawing: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[Mapping[str, str]] = {"embedding": "give a learned_embeds.safetensors of diffusers"}
     memory: ClassVar[str] = "a lower method.batch"
+    passes: ClassVar[str] = "steps"
 
     sampler: Sampler
     steps: int
@@ -85,30 +87,44 @@ class TextualInversion:
         keep: Path | None = None,
         variants: Variants | None = None,
         people: Sequence[int] | None = None,
+        passing: Mapping[int, Path] | None = None,
     ) -> Person:
         """The words of whoever the photos, or their `variants`, show."""
         if people is not None and len(set(people)) > 1:
             raise ValueError(
                 f"people ({list(people)}) are several, and Textual Inversion learns one: give photos of one"
             )
-        word = self._word(base, photos, keep, variants)
+        word = self._word(base, photos, keep, variants, passing or {})
         own = drawn_with(base)
         noise = PersonalNoise(own, words=[word], as_tokens=True, generic=self.sampler.generic)
         return Person(own, noise, self.sampler, pseudo_tokens=len(word))
 
-    def _word(self, base: TextToImage, photos: Tensor, keep: Path | None, variants: Variants | None) -> Tensor:
+    def _word(
+        self,
+        base: TextToImage,
+        photos: Tensor,
+        keep: Path | None,
+        variants: Variants | None,
+        passing: Mapping[int, Path],
+    ) -> Tensor:
         """[K, D] token embeddings: those that were given, those that lie in `keep`, or those that are learned now."""
         if self.embedding is not None:
             return read_embedding(self.embedding, base).to(base.device)
         about = {"profusion": FORMAT, **_about(base)}
         if keep is not None and keep.exists():
             return read(keep, about, "base")[NAME].to(base.device)
-        word = self._learned(base, photos if variants is None else variants(photos))
+
+        def save(path: Path, word: Tensor) -> None:
+            write(path, {NAME: word}, about)
+
+        on_the_way = {steps: partial(save, path) for steps, path in passing.items()}
+        word = self._learned(base, photos if variants is None else variants(photos), on_the_way)
         if keep is not None:
-            write(keep, {NAME: word}, about)
+            save(keep, word)
         return word
 
-    def _learned(self, base: TextToImage, photos: Tensor) -> Tensor:
+    def _learned(self, base: TextToImage, photos: Tensor, passing: Mapping[int, Callable[[Tensor], None]]) -> Tensor:
+        """The words; passing: what is done with them after so many steps."""
         start = embeddings_of(base.text_encoder)[
             one_token(self.initial, base.tokenizer, base.known_words, "method.initial")
         ]
@@ -121,6 +137,7 @@ class TextualInversion:
             return denoising_loss(base.predict_noise(x_t, t, text), eps)
 
         how: dict[str, Any] = {"steps": self.steps, "lr": self.lr, "weight_decay": self.weight_decay}
+        how["passing"] = {steps: partial(save, word) for steps, save in passing.items()}
         with torch.enable_grad():
             optimise([word], loss_at, **how, dtype=base.unet.dtype, setting="method.lr")
         return word.detach()
