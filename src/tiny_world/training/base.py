@@ -84,8 +84,8 @@ def train_base(
     budget: Budget,
     device: torch.device,
     pictures: Mapping[str, Any],
-    batch: int = 64,
-    lr: float = 8e-4,
+    batch: int = 128,
+    lr: float = 6e-4,
     compiled: bool = False,
     seed: int = 2,
 ) -> dict[str, Any]:
