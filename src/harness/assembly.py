@@ -85,9 +85,11 @@ def longest_first(sides: Mapping[str, DictConfig]) -> dict[str, DictConfig]:
     """Sides in the order in which one learning serves several: each keeps, on its way, whom the shorter ones learn."""
     steps = {name: steps_learned(side) or 0 for name, side in sides.items()}
     ways = {name: _way(side) for name, side in sides.items()}
-    passing = {way: sorted({steps[name] for name in sides if ways[name] == way} - {0}) for way in ways.values()}
+    passing = {way: {steps[name] for name in sides if ways[name] == way} - {0} for way in ways.values()}
     order = sorted(sides, key=lambda name: -steps[name])
-    return {name: changed(sides[name], {"passing": passing[ways[name]]}) for name in order}
+    return {
+        name: changed(sides[name], {"passing": sorted({*sides[name].passing, *passing[ways[name]]})}) for name in order
+    }
 
 
 def _way(cfg: DictConfig) -> str:

@@ -59,6 +59,8 @@ class Muon(torch.optim.Optimizer):
             flat.grad = None if weight.grad is None else rows(weight.grad, weight)
         for part in self._parts.values():
             part.step()
+        for _, flat in self._rows:  # or gradients stay in memory beyond zero_grad
+            flat.grad = None
         return loss
 
     def state_dict(self) -> dict[str, Any]:
