@@ -54,6 +54,11 @@ class DeepReuse(nn.Module):
         """The U-Net's."""
         return self.unet.dtype
 
+    @property
+    def device(self) -> torch.device:
+        """Where the U-Net is."""
+        return self.unet.device
+
     def forward(self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, **more: Any) -> Any:
         if self.deep is not None:
             return SimpleNamespace(sample=self._shallow(sample, timestep, encoder_hidden_states, self.deep))

@@ -128,6 +128,33 @@ def bars(panels: Sequence[Mapping[str, Any]]) -> bytes:
     return _png(figure)
 
 
+def lines(panels: Sequence[Mapping[str, Any]], rows: int = 2) -> bytes:
+    """A PNG with panels {x, y, log, lines: name -> points (x, y)} in so many rows; x is logarithmic, y if `log`."""
+    figure = _figure(figsize=(3.4 * len(panels) / rows, 3 * rows), layout="constrained")
+    for axes, panel in zip(figure.subplots(rows, len(panels) // rows, squeeze=False).flat, panels, strict=True):
+        for name, points in panel["lines"].items():
+            axes.plot(*zip(*points, strict=True), marker="o", label=name)
+        places = sorted({x for points in panel["lines"].values() for x, _ in points})
+        axes.set(xlabel=panel["x"], ylabel=panel["y"], xscale="log")
+        axes.set_xticks(places, [tick(value) for value in places])
+        if panel["log"]:
+            axes.set_yscale("log")
+            _plain_levels(axes)
+        else:
+            axes.set_ylim(bottom=0)
+        axes.minorticks_off()
+    figure.axes[0].legend(fontsize=7)
+    return _png(figure)
+
+
+def _plain_levels(axes: Any) -> None:
+    """1, 2 and 5 of every power of ten that the logarithmic y axis shows, written out."""
+    low, high = axes.get_ylim()
+    levels = [base * 10.0**power for power in range(-5, 5) for base in (1, 2, 5)]
+    shown = [level for level in levels if low <= level <= high]
+    axes.set_yticks(shown, [tick(level) for level in shown])
+
+
 def _figure(**how: Any) -> Any:
     """An empty figure; matplotlib is loaded by the first."""
     from matplotlib.figure import Figure

@@ -7,6 +7,7 @@ import torch
 
 from src.methods.drawing import Sampler
 from src.methods.profusion import ProFusion
+from src.models.base import load_base
 from src.models.personal import PersonalNoise
 from src.models.promptnet import PromptNet
 from src.models.recording import DeepReuse
@@ -124,6 +125,15 @@ def test_deep_levels_of_the_same_call_are_those_of_the_whole_network(tiny_base):
     flawed = net.deep
     net.deep = torch.zeros_like(flawed)
     assert not torch.allclose(net(*given).sample, whole)
+
+
+def test_deep_levels_are_held_on_a_base_in_half_precision(tiny_base_folder, promptnet):
+    base = load_base(tiny_base_folder, dtype="bfloat16")
+    how = {"steps": 3, "guidance": {"joint": 2.0}, "fusion_steps": 0, "shortcuts": Shortcuts(deep_every=2)}
+    sampler = Sampler(joint=[], separate=[{"prompt": "joint", "weight": "joint"}], **how)
+    person = ProFusion(promptnet, sampler).learn(base, torch.zeros(1, 3, 64, 64))
+    assert person(PROMPT, [0]).isfinite().all()
+    assert person.noise.shallow_evaluations == 2
 
 
 def test_each_stage_has_deep_levels_of_its_own(tiny_base, promptnet):

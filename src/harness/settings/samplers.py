@@ -43,4 +43,12 @@ SAMPLER: Lines = [
     ("shortcuts.precision", choice("bfloat16") | NULL),
 ]
 # where settings of a sampler stand
-SAMPLERS = ("sampler", "preview", "embedded.sampler", "bench_gpu:samplers.*", "build_tiny_world:samplers.*")
+SAMPLERS = (
+    "sampler",
+    "preview",
+    "embedded.sampler",
+    "bench_gpu:samplers.*",
+    "bench_growth:samplers.*",
+    "bench_growth:paper.samplers.*",
+    "build_tiny_world:samplers.*",
+)

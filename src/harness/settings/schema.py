@@ -41,6 +41,13 @@ COMMANDS: dict[str, Lines] = {
         ("steps", listed(COUNT)),
         ("timed repeats", COUNT),
     ],
+    "bench_growth": [
+        ("samplers* paper paper.samplers axes", GROUP),
+        ("axes.*", listed(COUNT, 1)),
+        ("images steps learning_steps repeats paper.steps", COUNT),
+        ("cards", listed(TEXT)),
+        ("share", SHARE),
+    ],
     "bench_train": [("cache", FLAG), ("steps", COUNT)],
     "bench_gpu": [
         ("samplers* seconds pretrain", GROUP),
