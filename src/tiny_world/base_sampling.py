@@ -12,7 +12,7 @@ from src.sampling import NULL, Condition, Conditions, fusion_sample, seeded_rand
 from src.tiny_world.names import Names, traits_of
 
 PROMPT = "a photo of S*"
-GUIDANCE = 5.0  # of every picture that a gate looks at: what the grid of *base* chose, conf/sampler/tiny_base.yaml
+GUIDANCE = 4.0  # of every picture that a gate looks at: what the grid of *base* chose, conf/sampler/tiny_base.yaml
 # (x [B, C, h, w], t 0-dim, rows) -> text state [B, L, D] of those rows of the run
 RowText = Callable[[Tensor, Tensor, slice], Tensor]
 

@@ -31,6 +31,12 @@ def test_the_table_says_what_is_missed_and_what_would_reach_it() -> None:
     assert "What would reach gate 4" in text and "blend=interpolate" in text and "reach gate 1" not in text
 
 
+def test_what_is_only_told_is_neither_held_nor_missed() -> None:
+    told = gate(5, "words", 1.1, None, {}, at_least=False)
+    text = print_gates([told, gate(1, "VAE: PSNR, dB", 27.0, 26.0, {})])
+    assert told.held and "1.100           told" in text and "1 of 1 are held" in text and "would reach" not in text
+
+
 def test_the_gates_say_nothing_that_an_evaluation_prompt_asks_for() -> None:
     families = yaml.safe_load((CONF / "prompt_set" / "tiny.yaml").read_text())
     evaluated = asked_values(prompt for prompts in families.values() for prompt in prompts)

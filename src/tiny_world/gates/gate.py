@@ -14,7 +14,7 @@ REMEDIES = {
     3: "train the base longer (stage=base); colours and small things are learned last",
     4: "train the base longer on captions whose end token and pads are hidden; until then gamma at the position is "
     "weak in this world, and `blend=interpolate` is the gamma that works",
-    5: "fine-tune at a higher rate (a token alone, or one on the manifold of names, may drown little)",
+    5: "fine-tune at a higher rate, or for longer",
     6: "train PromptNet longer (stage=promptnet), more often at the noise of the upper two thirds",
     7: "train PromptNet longer (stage=promptnet), on an image encoder that tells people apart (stage=vision)",
     9: "train the base longer, and show the style more often",
@@ -24,23 +24,26 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class Gate:
-    """One row: `value` against `bound` (at least it, or at most); `details` are plain data, all sub-numbers."""
+    """One row: `value` against `bound` (at least it, or at most; None: it is told, and nothing is asked of it); `details`
+    are plain data, all sub-numbers."""
 
     number: int
     name: str
     value: float
-    bound: float
+    bound: float | None
     at_least: bool
     held: bool
     details: dict[str, Any]
 
 
-def gate(number: int, name: str, value: float, bound: float, details: dict[str, Any], *, at_least: bool = True) -> Gate:
+def gate(
+    number: int, name: str, value: float, bound: float | None, details: dict[str, Any], *, at_least: bool = True
+) -> Gate:
     """A gate, judged: the bound itself still holds. ValueError if the value is not finite: nothing was measured."""
     if not math.isfinite(value):
         raise ValueError(f"gate {number} ({name}) measured {value}: a model's output is not finite")
-    held = value >= bound if at_least else value <= bound
-    return Gate(number, name, float(value), float(bound), at_least, bool(held), details)
+    held = bound is None or (value >= bound if at_least else value <= bound)
+    return Gate(number, name, float(value), None if bound is None else float(bound), at_least, bool(held), details)
 
 
 def print_gates(gates: Sequence[Gate]) -> str:
@@ -49,7 +52,9 @@ def print_gates(gates: Sequence[Gate]) -> str:
     lines = [f"gate  {'what':<{width}}    value    bound"]
     for row in gates:
         sign, verdict = "≥" if row.at_least else "≤", "held" if row.held else "MISSED"
-        lines.append(f"{row.number:>4}  {row.name:<{width}}  {row.value:7.3f}  {sign} {row.bound:.3f}  {verdict}")
-    lines.append(f"{sum(row.held for row in gates)} of {len(gates)} are held.")
+        asked = f"{'':7}  told" if row.bound is None else f"{sign} {row.bound:.3f}  {verdict}"
+        lines.append(f"{row.number:>4}  {row.name:<{width}}  {row.value:7.3f}  {asked}")
+    bounded = [row for row in gates if row.bound is not None]
+    lines.append(f"{sum(row.held for row in bounded)} of {len(bounded)} are held.")
     missed = sorted({row.number for row in gates if not row.held})
     return "\n".join(lines + [f"What would reach gate {number}: {REMEDIES[number]}." for number in missed]) + "\n"
