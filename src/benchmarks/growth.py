@@ -9,7 +9,6 @@ from statistics import median
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
 from omegaconf import DictConfig
 
 from src.benchmarks import estimate
@@ -122,7 +121,7 @@ def resized(base: TextToImage, pixels: int) -> TextToImage:
         raise ValueError(f"axes.pixels ({pixels}) must be a multiple of {least}")
     own = copy.copy(base)
     own._modules = dict(base._modules)
-    own.unet = UNet2DConditionModel.from_config(base.unet.config, sample_size=pixels // shrinks).to(base.device)
+    own.unet = type(base.unet).from_config(base.unet.config, sample_size=pixels // shrinks).to(base.device)
     own.unet.load_state_dict(base.unet.state_dict())
     own.unet.requires_grad_(False).eval()
     return own
