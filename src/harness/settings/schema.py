@@ -42,7 +42,8 @@ COMMANDS: dict[str, Lines] = {
         ("timed repeats", COUNT),
     ],
     "bench_growth": [
-        ("samplers* paper paper.samplers axes", GROUP),
+        ("samplers* paper paper.samplers* axes", GROUP),
+        ("paper.base*", ANY),
         ("axes.*", listed(COUNT, 1)),
         ("images steps learning_steps repeats paper.steps", COUNT),
         ("cards", listed(TEXT)),
