@@ -20,7 +20,7 @@ test-all: $(VENV)/.installed
 	$(RUN) -m pytest -n auto -m "not gpu"
 
 notebooks: $(VENV)/.installed ## run them on the embedded world
-	$(RUN) -m pytest -n auto --nbmake --nbmake-timeout=900 notebooks
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --nbmake --nbmake-timeout=900 notebooks
 
 claims: $(VENV)/.installed ## a small version of every claim; fails when a stored verdict has turned
 	$(RUN) -m src.claims effort=quick

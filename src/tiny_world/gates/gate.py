@@ -24,8 +24,10 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class Gate:
-    """One row: `value` against `bound` (at least it, or at most; None: it is told, and nothing is asked of it); `details`
-    are plain data, all sub-numbers."""
+    """One row: `value` against `bound` (at least it, or at most; None: it is told, and nothing is asked of it).
+
+    details: plain data, all sub-numbers.
+    """
 
     number: int
     name: str

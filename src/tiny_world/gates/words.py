@@ -110,8 +110,8 @@ def drowning_gate(base: TextToImage, photos: Tensor, tokens: Tensor, *, draws: i
     """Gate 5, first row: the effect on eps of words after an optimised S*, over that of the same after "a person".
 
     For each of six phrases the mean effect over people and draws after S* by that after "a person"; the gate is the
-    mean over phrases. It has no bound: a token may stay among the names, and then it drowns little. The photos show none
-    of the phrases.
+    mean over phrases. It has no bound: a token may stay among the names, and then it drowns little. The photos show
+    none of the phrases.
     photos: [P, 3, H, W]; tokens: [P, 1, D], each optimised on its photo.
     """
     after, generic = torch.tensor(
