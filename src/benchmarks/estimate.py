@@ -9,14 +9,13 @@ from omegaconf import DictConfig
 
 from src.benchmarks import report
 from src.benchmarks.clock import flops_of, peak_flops
-from src.benchmarks.scale import random_photos
+from src.benchmarks.scale import PROMPT, random_photos
 from src.harness.build import build
 from src.learning.tuned import untuned
 from src.methods.profusion import person_of
 from src.models.sources import widths_of
 from src.statistics.table import Table
 
-PROMPT = "a photo of S* at the beach"
 META = torch.device("meta")
 Found = dict[str, Any]
 
@@ -49,21 +48,22 @@ def measured(folder: Path) -> tuple[str, dict[str, float]]:
     return (str(run["about"]["card"]) if run and fastest else ""), fastest
 
 
-def check_cards(cards: Sequence[str]) -> None:
-    """ValueError for a card whose peak is not known."""
-    unknown = [card for card in cards if peak_flops(card) is None]
-    if unknown:
-        raise ValueError(f"cards ({unknown[0]}) is not known: src/benchmarks/clock.py lists the peaks of others")
+def peaks_of(cards: Sequence[str]) -> dict[str, float]:
+    """Each card's dense bfloat16 FLOP/s. ValueError for a card whose peak is not known."""
+    peaks = {card: peak_flops(card) for card in cards}
+    for card, peak in peaks.items():
+        if peak is None:
+            raise ValueError(f"cards ({card}) is not known: src/benchmarks/clock.py lists the peaks of others")
+    return {card: peak for card, peak in peaks.items() if peak is not None}
 
 
-def at_the_papers_size(paper: DictConfig, cards: Sequence[str], share: float, folder: Path) -> Found:
-    """{estimates, basis}: seconds an image on each card at the share of its peak that *base* reached in `bench gpu`, or
-    at `share`."""
-    flop = operations(paper)
+def estimated(flop: Mapping[str, float], peaks: Mapping[str, float], share: float, folder: Path) -> Found:
+    """{estimates, basis}: seconds an image on each card, from its peak and the share of it that *base* reached in the
+    folder's run of `bench gpu`; at `share` where there is none."""
     card, fastest = measured(folder)
     peak = peak_flops(card) if card else None
     basis = f"at {share:.1%} of a card's dense bfloat16 peak, which is a guess"
-    if peak and "base" in fastest:
+    if peak and {"base"} <= fastest.keys() & flop.keys():
         share = flop["base"] / fastest["base"] / peak
         basis = f"at {share:.1%} of a card's dense bfloat16 peak, what *base* reached on {card} (gpu.md)"
     rows = [
@@ -71,7 +71,7 @@ def at_the_papers_size(paper: DictConfig, cards: Sequence[str], share: float, fo
             "sampler": name,
             "tflop": each / 1e12,
             "to base": each / flop["base"] if "base" in flop else None,
-            **{f"seconds, {name}": each / share / (peak_flops(name) or 1) for name in cards},
+            **{f"seconds, {of}": each / share / whole for of, whole in peaks.items()},
             "measured": fastest.get(name),
         }
         for name, each in flop.items()

@@ -1,6 +1,5 @@
 """How time and memory grow with what is drawn, and what that is at the paper's size: `python -m src.bench growth`."""
 
-import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -13,7 +12,7 @@ from omegaconf import DictConfig
 
 from src.benchmarks import estimate
 from src.benchmarks.clock import flops_of, seconds_of
-from src.benchmarks.scale import random_photos
+from src.benchmarks.scale import PROMPT, random_photos
 from src.files.whole import write_atomic
 from src.harness.build import build, count, plain
 from src.harness.device import GIB, begun, described, forget_peak, let_go, moved, peak_memory
@@ -22,6 +21,7 @@ from src.learning.tuned import untuned
 from src.methods.drawing import Sampler
 from src.methods.profusion import person_of
 from src.models.base import TextToImage
+from src.models.personal import with_own_unet
 from src.models.promptnet import PromptNet
 from src.models.sources import widths_of
 from src.reports.figures import lines
@@ -29,7 +29,6 @@ from src.reports.formats import to_markdown, to_text
 from src.runs import provenance
 from src.statistics.table import Table
 
-PROMPT = "a photo of S* at the beach"
 UNITS = {"pixels": "edge of an image in pixels", "images": "images at once"}
 UNITS |= {"conditions": "photos with an S* each", "people": "people learned and drawn"}
 NOTES = [
@@ -43,7 +42,7 @@ Work = Callable[[Sampler], None]
 
 
 def run(cfg: DictConfig) -> None:
-    estimate.check_cards(list(cfg.cards))
+    peaks = estimate.peaks_of(list(cfg.cards))
     device = begun(cfg)
     base, found = moved(build(cfg.base), device), list[Row]()
     for row in grown(cfg, base):
@@ -51,7 +50,7 @@ def run(cfg: DictConfig) -> None:
         print(f"{row['axis']} {row['size']}, {row['sampler']}: {row['seconds']:.3f} s", flush=True)
     about = {"device": described(device), "machine": provenance.machine(), "date": provenance.now()}
     about |= {"commit": provenance.commit()["commit"], "steps": cfg.steps, "images": cfg.images}
-    paper = estimate.at_the_papers_size(cfg.paper, list(cfg.cards), cfg.share, Path(cfg.out))
+    paper = estimate.estimated(estimate.operations(cfg.paper), peaks, cfg.share, Path(cfg.out))
     write_pages(Path(cfg.out), {"about": about, "rows": found, **paper})
     print(to_text(table(found)))
     print(f"{to_text(estimate.table(paper))}\npage: {Path(cfg.out) / 'growth.md'}", flush=True)
@@ -99,6 +98,7 @@ def learning(base: TextToImage, promptnet: Builder, finetune: Finetune, people: 
 
 def rounds(work: Work, samplers: Mapping[str, Sampler], device: torch.device, repeats: int) -> dict[str, Row]:
     """For each sampler operations, the median seconds of `repeats` rounds by turns, and the peak of memory."""
+    # the first call of each is the one that is counted, and none of those that are timed
     counted = {name: flops_of(partial(work, sampler)) for name, sampler in samplers.items()}
     seconds: dict[str, list[float]] = {name: [] for name in samplers}
     peaks = dict.fromkeys(samplers, 0)
@@ -114,16 +114,13 @@ def rounds(work: Work, samplers: Mapping[str, Sampler], device: torch.device, re
 
 
 def resized(base: TextToImage, pixels: int) -> TextToImage:
-    """The base with a U-Net, of the same weights, for images of that edge. ValueError for one that does not divide."""
+    """The base with a U-Net of the same tensors for images of that edge. ValueError for one that does not divide."""
     shrinks = base.image_size // base.latent_shape[1]
     least = shrinks * 2 ** (len(base.unet.config.block_out_channels) - 1)
     if pixels % least:
         raise ValueError(f"axes.pixels ({pixels}) must be a multiple of {least}")
-    own = copy.copy(base)
-    own._modules = dict(base._modules)
-    own.unet = type(base.unet).from_config(base.unet.config, sample_size=pixels // shrinks).to(base.device)
-    own.unet.load_state_dict(base.unet.state_dict())
-    own.unet.requires_grad_(False).eval()
+    own = with_own_unet(base)
+    own.unet.register_to_config(sample_size=pixels // shrinks)
     return own
 
 

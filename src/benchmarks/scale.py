@@ -21,6 +21,7 @@ from src.models.recording import Recording
 
 Row = dict[str, Any]
 Bare = Callable[[int], float]  # what `bare_unet` gives
+PROMPT = "a photo of S* at the beach"
 REPEATS = 5  # of a bare U-Net evaluation
 
 
@@ -157,7 +158,7 @@ def learning(
 
 def sampling(person: Person, name: str, sampler: Sampler, batch: int, bare: Bare) -> Row:
     """Seconds an image of `batch` seeds drawn at once, after two steps that are told apart ("warm_up")."""
-    prompt, seeds, device = "a photo of S* at the beach", range(batch), person.base.device
+    prompt, seeds, device = PROMPT, range(batch), person.base.device
     person.sampler = replace(sampler, steps=2)
     warm_up = seconds_of(lambda: person(prompt, seeds), device)
     cleared(device)

@@ -6,7 +6,7 @@ import pytest
 from hydra import initialize_config_dir
 
 from src import bench
-from src.benchmarks.estimate import at_the_papers_size, measured
+from src.benchmarks.estimate import estimated, measured, operations, peaks_of
 from src.benchmarks.growth import drawing, learning, resized, rounds
 from src.harness.build import build
 from src.harness.compose import CONF, compose
@@ -61,8 +61,14 @@ def test_an_edge_that_the_networks_cannot_halve_is_refused(tiny_base):
         resized(tiny_base, 100)
 
 
+def test_another_size_leaves_the_base_as_it_is(tiny_base):
+    assert resized(tiny_base, 128).latent_shape[1:] == (32, 32)
+    assert tiny_base.latent_shape[1:] == (16, 16)
+
+
 def test_the_estimate_is_operations_over_what_a_card_does(tmp_path, cfg):
-    guess = at_the_papers_size(cfg.paper, ["A100", "H100"], 0.5, tmp_path)
+    flop = operations(cfg.paper)
+    guess = estimated(flop, peaks_of(["A100", "H100"]), 0.5, tmp_path)
     by_name = {row["sampler"]: row for row in guess["estimates"]}
     assert by_name["base"]["seconds, A100"] == pytest.approx(by_name["base"]["tflop"] / 312 / 0.5)
     evaluation = (by_name["mixed"]["tflop"] - by_name["base"]["tflop"]) / 2  # of the U-Net, one a step
@@ -73,7 +79,7 @@ def test_the_estimate_is_operations_over_what_a_card_does(tmp_path, cfg):
     assert all(row["measured"] is None for row in guess["estimates"])
     found = {"about": {"card": "NVIDIA H100 80GB HBM3"}, "parts": {"sample": {"rows": ROWS}}}
     (tmp_path / "gpu.json").write_text(json.dumps(found))
-    held = at_the_papers_size(cfg.paper, ["H100"], 0.5, tmp_path)
+    held = estimated(flop, peaks_of(["H100"]), 0.5, tmp_path)
     assert held["estimates"][0]["seconds, H100"] == pytest.approx(1.0)
     assert held["estimates"][2]["measured"] == 3.0
 
