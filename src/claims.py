@@ -24,7 +24,7 @@ def main(cfg: DictConfig) -> None:
         return show_claims_needs(cfg)
     claims = chosen(cfg) if cfg.show else testable(cfg)
     if cfg.plan:
-        return print(f"\n{formats.to_text(planned(cfg, claims))}", flush=True)
+        return print(*(f"\n{formats.to_text(table)}" for table in planned(cfg, claims) if table.rows), flush=True)
     results, turned = dict[str, Result](), list[str]()
     with crew_of(cfg, {} if cfg.show else claims) as crew:
         for name, claim in claims.items():

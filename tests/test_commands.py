@@ -223,6 +223,25 @@ def test_a_claim_says_what_its_sides_lack_before_anything_is_drawn(run, tmp_path
     assert {line.split(":")[0] for line in printed.splitlines() if ": not tested yet" in line} == {*others}
 
 
+def test_a_plan_says_how_wide_intervals_will_be_and_which_strength_suits_each_side(run, tmp_path):
+    words = "claim.interpolated_gamma"
+    strengths = "{light: ['method.finetune.steps=1'], heavy: ['method.finetune.steps=2']}"
+    small = ["planning.people=2", "planning.prompts=2", "overrides=['sampler.steps=2','method.finetune.batch=2']"]
+    small += [f"{words}.strengths=[{{of: {strengths}}}]", f"{words}.shown=null"]
+    test = "{better: 'interpolate, light', worse: 'position, light', kind: text, margin: 0.0}"
+    status, printed, complaint = run(claims, "plan=true", "only=interpolated_gamma", *small, f"{words}.tests=[{test}]")
+    assert status == 0, complaint
+    widths, strengths = printed.split("with twice the prompts or seeds")[1].split("identity", 1)
+    assert "text: interpolate, light - position, light" in widths
+    best = [line.split() for line in strengths.splitlines() if line.startswith(("interpolate, ", "position, "))]
+    assert [line[:2] for line in best] == [
+        [f"{s},", w] for s in ("interpolate", "position") for w in ("light", "heavy")
+    ]
+    assert [sorted(line[-1] for line in pair) for pair in (best[:2], best[2:])] == [["no", "yes"]] * 2
+    people = tmp_path / "runs" / "people"
+    assert {path.stem for path in people.rglob("*.safetensors")} == {"300000", "300001"}  # validation people alone
+
+
 def test_both_sides_start_from_the_same_noise(run, tmp_path):
     run(ablate, "ablation=no_fusion", *QUICK, "people=1", "prompts=1", "seeds=2")
     sides = [next((tmp_path / "runs" / name).iterdir()) for name in ("full", "no_fusion")]
@@ -330,6 +349,9 @@ def test_every_lambda_continues_one_early_promptnet(run, tmp_path):
         (s, p) for p in ("0.0", "0.5") for s in ("base", "fusion")
     ]
     assert len(list((tmp_path / "runs" / "train").iterdir())) == 3  # the early one, and one each
+    status, _, complaint = run(regularisation, *small, "early_steps=null", "penalties=[0.5]", overrides)
+    assert status == 0, complaint
+    assert len(list((tmp_path / "runs" / "train").iterdir())) == 4  # from the shipped one, which nobody trains
 
 
 def test_pretraining_runs_and_goes_on(run, tmp_path):

@@ -14,7 +14,8 @@ from src.harness.assembly import changed
 from src.harness.build import build, count, plain
 from src.harness.command import DRAWN
 from src.harness.compose import compose
-from src.harness.device import begun, described, handed_on
+from src.harness.device import STUDY, begun, described, handed_on
+from src.harness.parallel.worker import crew_for
 from src.harness.preflight.needs import check, needs_of, show
 from src.harness.sides import Sides
 from src.methods.drawing import Person
@@ -35,9 +36,12 @@ def run(cfg: DictConfig) -> None:
         (show if cfg.preflight_only else check)(config, needs_of(config, "ablate"))
     if cfg.preflight_only:
         return
-    sides = Sides(configs[cfg.reference])
+    crew = crew_for(configs[cfg.reference])
+    sides = Sides(configs[cfg.reference], crew)
     sides.check(*configs.values())
-    quality = qualities(cfg, sides, configs)
+    sides.expect(*(("samplers", config) for config in configs.values()))
+    with crew:
+        quality = qualities(cfg, sides, configs)
     cost, released = costs(cfg, sides, configs)
     rows = [{**named(name, configs[name]), **cost[name], **quality[name]} for name in configs]
     about: dict[str, Any] = {
@@ -68,7 +72,7 @@ def sides_of(cfg: DictConfig) -> dict[str, DictConfig]:
         if unknown:
             raise ValueError(f"{setting} ({unknown[0]}) must be one of samplers: {', '.join(samplers)}")
     sizes = [f"{name}={count(cfg, name)}" for name in ("people", "prompts", "seeds")]
-    common = [*(plain(cfg.overrides) or []), *sizes, f"runs={cfg.runs}", "logger=disabled", *handed_on(cfg)]
+    common = [*(plain(cfg.overrides) or []), *sizes, f"runs={cfg.runs}", "logger=disabled", *handed_on(cfg, STUDY)]
     configs = {name: compose("ablate", [*common, *own]) for name, own in samplers.items()}
     return configs | {
         f"{name}, {steps} steps": changed(configs[name], {"sampler.steps": steps})

@@ -26,6 +26,7 @@ from src.runs.run import Run
 from src.statistics.finding import PATH, Finding, finding, path_finding
 from src.statistics.planning import plan_row, spread
 from src.statistics.scale import Anchors
+from src.statistics.selection import ranking, selection_score
 from src.statistics.table import Table
 
 PENALTY = "learning.penalty="  # a side's override that speaks of pre-training
@@ -191,20 +192,34 @@ def on_validation(cfg: DictConfig) -> DictConfig:
     return OmegaConf.merge(cfg, {**planning, "overrides": kept})  # type: ignore[return-value]
 
 
-def planned(cfg: DictConfig, claims: Mapping[str, Any]) -> Table:
-    """A row for each test: the spread of people and prompts, the half-width that the claim's sizes will have, and how
-    many people would make it narrow enough."""
+def planned(cfg: DictConfig, claims: Mapping[str, Any]) -> tuple[Table, Table]:
+    """Of each test the spread of people and prompts, the half-width that the claim's sizes will have, and how many
+    people would make it narrow enough; of each path of learning what every strength reaches, and the best of them."""
     wanted = [count(cfg, name) for name in ("people", "prompts", "seeds")]
     first = on_validation(cfg)
-    rows = []
+    widths, strengths = [], []
     with crew_of(first, claims) as crew:
         for name, claim in claims.items():
             of = measured(first, claim, crew) if claim["tests"] else None
             for test in claim["tests"]:
                 found = spread(of.rows, along(claim, of.rows), of.anchors, test)  # type: ignore[union-attr]
                 what = f"{test['kind']}: {test['better']} - {test['worse']}"
-                rows.append({"family": name, "test": what, **plan_row(found, *wanted)})
+                widths.append({"family": name, "test": what, **plan_row(found, *wanted)})
+            strengths += [{"family": name, **row} for row in strength_rows(claim, of)] if of else []
     sizes = "{} people, {} prompts, {} seeds".format(*wanted)
     seen = f"{count(first, 'people')} validation people, {count(first, 'prompts')} prompts"
     notes = [f"in units from floor to ceiling; half-width: of the 95 % interval that {sizes} will have, from {seen}"]
-    return Table(rows, [*notes, "people: the fewest for a half-width of .05, and a verdict takes 16 in any case"])
+    notes += ["people: the fewest for a half-width of .05, and a verdict takes 16 in any case"]
+    return Table(widths, notes), Table(
+        strengths, [f"with the selecting judges, from {seen}; best: of the side's own strengths"]
+    )
+
+
+def strength_rows(claim: Mapping[str, Any], of: Measured) -> list[dict[str, Any]]:
+    """Text, identity and their harmonic mean of each strength of each path, by the rule of every choice of settings."""
+    selecting, rows = plain(of.first.cfg.judges.selecting), []
+    for sides in paths_of(claim).values():
+        scores = {side: selection_score(of.rows[side], of.anchors, selecting) for side in sides}
+        best = ranking(scores)[0]["settings"]
+        rows += [{"side": side, **own, "best": "yes" if side == best else "no"} for side, own in scores.items()]
+    return rows

@@ -140,12 +140,16 @@ def check_penalties(penalties: Any) -> None:
         raise ValueError(f"penalties ({penalties}) must be a list of one or more lambdas of 0 or more, such as [0,0.1]")
 
 
-def regularised(cfg: DictConfig, penalty: float) -> tuple[Run, Run]:
-    """The run of the early checkpoint that all penalties have in common, and the run that goes on under this one."""
+def regularised(cfg: DictConfig, penalty: float) -> list[Run]:
+    """The run of the early checkpoint that all penalties have in common, unless it is the world's own PromptNet, and
+    the run that goes on under this penalty."""
     check_penalties([penalty])
-    early = continued(cfg, steps=cfg.early_steps)
-    start = ["promptnet=continued", f"promptnet.folder={early.path('promptnet')}"]
-    return early, continued(cfg, f"learning.penalty={penalty}", *start, steps=cfg.further_steps)
+    early = [] if cfg.early_steps is None else [continued(cfg, steps=cfg.early_steps)]
+    folder = (
+        early[0].path("promptnet") if early else Path(compose("train", [*ORDERS, "promptnet=tiny"]).promptnet.folder)
+    )
+    start = ["promptnet=continued", f"promptnet.folder={folder}"]
+    return [*early, continued(cfg, f"learning.penalty={penalty}", *start, steps=cfg.further_steps)]
 
 
 def continued(cfg: DictConfig, *overrides: str, steps: int) -> Run:

@@ -81,9 +81,10 @@ def verdict_table(results: Mapping[str, Result]) -> Table:
         if f.difference.left_out
     ]
     notes += ["differences in units from floor (0) to ceiling (1), mean over judges; 95 %: t-interval on person means,"]
-    return Table(
-        rows, [*notes, "then the cluster bootstrap over people and prompts; a test asks for more than -margin"]
-    )
+    notes += ["then the cluster bootstrap over people and prompts; a test asks for more than -margin"]
+    if any(f.worth is not None for result in results.values() for f in result.findings):
+        notes += ["worth: an interval below it speaks against the claim, since a gain so small is not worth having"]
+    return Table(rows, notes)
 
 
 def _rows(name: str, result: Result) -> list[dict[str, Any]]:
@@ -92,6 +93,7 @@ def _rows(name: str, result: Result) -> list[dict[str, Any]]:
 
 
 def _row(finding: Finding) -> dict[str, Any]:
-    test = f"{finding.kind}: {finding.better} - {finding.worse} > {-finding.margin or 0:g}"
+    worth = "" if finding.worth is None else f", worth {finding.worth:g}"
+    test = f"{finding.kind}: {finding.better} - {finding.worse} > {-finding.margin or 0:g}{worth}"
     numbers = {name: getattr(finding.difference, name) for name in (*ENDS, "people", "prompts", "seeds")}
     return {"test": test, "difference": finding.difference.mean, **numbers, "finding": finding.verdict}

@@ -18,7 +18,8 @@ class Finding:
     """better - worse in normalised units, and what it says.
 
     kind: "text" or "identity" of two sides, or PATH, text at equal identity of two paths of learning. margin: what may
-        be lost; 0 asks for more, .05 for no loss of 5 % of floor to ceiling.
+        be lost; 0 asks for more, .05 for no loss of 5 % of floor to ceiling. worth: the smallest difference worth
+        having: an interval below it speaks against the claim, though a smaller gain may be in it; None: -margin.
     """
 
     better: str
@@ -27,35 +28,51 @@ class Finding:
     margin: float
     difference: Interval
     verdict: str
+    worth: float | None = None
 
 
 def finding(
-    sides: Mapping[str, Sequence[Row]], anchors: Anchors, *, better: str, worse: str, kind: str, margin: float
+    sides: Mapping[str, Sequence[Row]],
+    anchors: Anchors,
+    *,
+    better: str,
+    worse: str,
+    kind: str,
+    margin: float,
+    worth: float | None = None,
 ) -> Finding:
     """The mean over all judges of a kind, normalised between floor and ceiling, paired over people, prompts, seeds.
 
-    ValueError for a negative margin, an unknown kind or side, sides that do not pair up, or without a scale.
+    ValueError for a negative margin, a worth below it, an unknown kind or side, sides that do not pair up, or without a
+    scale.
     """
-    _check(better, worse, margin, sides)
+    _check(better, worse, margin, worth, sides)
     if kind not in FLOORS:
         raise ValueError(f"{kind!r} is unknown: choose one of {', '.join((*FLOORS, PATH))}")
     measures = scales(anchors, kind, judge_columns(sides[better], kind))
     a, b = (normalised(sides[name], measures) for name in (better, worse))
     difference = paired_difference(a, b, "normalised")
-    return Finding(better, worse, kind, margin, difference, verdict(difference, margin))
+    return Finding(better, worse, kind, margin, difference, verdict(difference, margin, worth), worth)
 
 
 def path_finding(
-    paths: Mapping[str, Path], anchors: Anchors, *, better: str, worse: str, margin: float, kind: str = PATH
+    paths: Mapping[str, Path],
+    anchors: Anchors,
+    *,
+    better: str,
+    worse: str,
+    margin: float,
+    kind: str = PATH,
+    worth: float | None = None,
 ) -> Finding:
     """Text at equal identity, both normalised, on each person's own curves along the path of learning.
 
     paths: rows of the strengths of each side, light to over-fitted. ValueError as of `finding`.
     """
-    _check(better, worse, margin, paths)
+    _check(better, worse, margin, worth, paths)
     a, b = (on_both_scales(paths[name], anchors) for name in (better, worse))
     difference = text_at_equal_identity(a, b)
-    return Finding(better, worse, kind, margin, difference, verdict(difference, margin))
+    return Finding(better, worse, kind, margin, difference, verdict(difference, margin, worth), worth)
 
 
 def on_both_scales(path: Path, anchors: Anchors) -> Path:
@@ -67,9 +84,11 @@ def on_both_scales(path: Path, anchors: Anchors) -> Path:
     return path
 
 
-def _check(better: str, worse: str, margin: float, known: Mapping[str, Any]) -> None:
+def _check(better: str, worse: str, margin: float, worth: float | None, known: Mapping[str, Any]) -> None:
     if margin < 0:
         raise ValueError(f"margin ({margin}) of {better} over {worse} must be 0 or more")
+    if worth is not None and worth < -margin:
+        raise ValueError(f"worth ({worth}) of {better} over {worse} must be at least {-margin:g}, what may be lost")
     for name in (better, worse):
         if name not in known:
             raise ValueError(f"{name!r} is unknown: choose one of {', '.join(known)}")

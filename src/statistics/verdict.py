@@ -11,13 +11,14 @@ ENOUGH = 16  # people for a verdict; fewer is an illustration
 DECIMALS = 9  # an interval's end on the margin itself lies inside it
 
 
-def verdict(difference: Interval, margin: float = 0.0) -> str:
-    """Supported: the t-interval lies above -margin; not supported: below it; undecided: neither, or too few people."""
+def verdict(difference: Interval, margin: float = 0.0, worth: float | None = None) -> str:
+    """Supported: the t-interval lies above -margin; not supported: below `worth`, the smallest difference worth having,
+    or without one below -margin; undecided: neither, or too few people."""
     if difference.people < ENOUGH:
         return UNDECIDED
     if difference.low > -margin:
         return SUPPORTED
-    return NOT_SUPPORTED if difference.high < -margin else UNDECIDED
+    return NOT_SUPPORTED if difference.high < (-margin if worth is None else worth) else UNDECIDED
 
 
 def together(verdicts: Collection[str]) -> str:

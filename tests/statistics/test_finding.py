@@ -93,3 +93,18 @@ def test_a_path_is_tested_in_units_from_floor_to_ceiling():
     assert path_finding(paths, ANCHORS, better="old", worse="new", margin=0.1).verdict == NOT_SUPPORTED
     with pytest.raises(ValueError, match="'third' is unknown: choose one of new, old"):
         path_finding(paths, ANCHORS, better="third", worse="old", margin=0.0)
+
+
+def test_a_gain_too_small_to_be_worth_having_speaks_against_a_claim():
+    """The interval of (0.0, spread) holds 0, and lies below a fifth of floor to ceiling."""
+    sides = {"new": side(0.0, seed=1), "old": side(0.0, seed=2)}
+    test = {"better": "new", "worse": "old", "kind": "text", "margin": 0.0}
+    assert finding(sides, ANCHORS, **test).verdict == UNDECIDED
+    assert finding(sides, ANCHORS, **test, worth=0.2).verdict == NOT_SUPPORTED
+    assert finding(sides, ANCHORS, **test, worth=0.01).verdict == UNDECIDED
+    clear = {"new": side(0.05, seed=1), "old": side(0.0, seed=2)}
+    assert finding(clear, ANCHORS, **test, worth=0.2).verdict == SUPPORTED  # surely above 0, though small
+    paths = {"new": along(0.0, seed=1), "old": along(0.0, seed=2)}
+    assert path_finding(paths, ANCHORS, better="new", worse="old", margin=0.0, worth=0.2).verdict == NOT_SUPPORTED
+    with pytest.raises(ValueError, match=r"worth \(-0.1\) of new over old must be at least -0.05"):
+        finding(sides, ANCHORS, **{**test, "margin": 0.05}, worth=-0.1)

@@ -78,7 +78,8 @@ LINES: Lines = [
     ("trainer.minutes", POSITIVE | NULL),
     ("workers", choice("auto") | COUNT),
     # how much of what
-    ("people prompts seeds batch threads size pixels early_steps further_steps steps.*", COUNT),
+    ("people prompts seeds batch threads size pixels further_steps steps.*", COUNT),
+    ("early_steps", COUNT | NULL),
     ("passing", listed(COUNT)),
     ("seed", SEED),
     ("timestep", whole(0, 999)),
