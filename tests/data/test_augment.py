@@ -70,7 +70,27 @@ def test_a_photo_without_a_subject_is_refused():
         Augment(prompts=PROMPTS)(photo, torch.zeros_like(mask), painter([]))
 
 
-@pytest.mark.parametrize("change", [{"count": 0}, {"prompts": []}])
-def test_settings_that_make_nothing_are_refused(change):
-    with pytest.raises(ValueError, match="count"):
+def test_a_world_of_centred_portraits_moves_its_subjects_less():
+    photo, mask = subject()
+    for seed in range(20):
+        where = {"translation": 0.0, "scale": (1.0, 1.0)}
+        place = moved(photo, mask, torch.Generator().manual_seed(seed), **where)[1]
+        assert float(place.sum() / mask.sum()) == pytest.approx(1.0, abs=0.03)  # turned alone
+    free = Augment(prompts=PROMPTS, count=3)(photo, mask, painter([]))
+    held = Augment(prompts=PROMPTS, count=3, translation=0.0, scale=(1.0, 1.0))(photo, mask, painter([]))
+    assert not torch.equal(free[1:], held[1:]) and torch.equal(free[0], held[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"count": 0}, "count"),
+        ({"prompts": []}, "count"),
+        ({"translation": -0.1}, r"translation \(-0.1\)"),
+        ({"scale": [1.0, 0.5]}, r"scale \(\[1.0, 0.5\]\)"),
+        ({"scale": [1.0]}, r"scale \(\[1.0\]\)"),
+    ],
+)
+def test_settings_that_make_nothing_or_no_place_are_refused(change, named):
+    with pytest.raises(ValueError, match=named):
         Augment(**{"prompts": PROMPTS, **change})

@@ -143,6 +143,8 @@ LINES: Lines = [
     ("augmentation", VARIANTS),
     ("*augment.count *augment.batch *inpainter.steps", COUNT),
     ("*augment.seed", SEED),
+    ("*augment.translation", SHARE),
+    ("*augment.scale", listed(POSITIVE, 1)),
     ("*augment.prompts", listed(WORDS, 1)),
     ("*inpainter.guidance", number()),
     ("*folder_or_hub_id *mask.*", TEXT),
