@@ -81,7 +81,12 @@ def test_a_sampler_with_an_opening_runs_between_the_same_anchors(run):
 
 OTHER_METHODS = {
     "tiny_textual_inversion": ["method.steps=2", "method.batch=1"],
-    "tiny_dreambooth": ["method.steps=2", "method.class_images.number=2", "method.class_images.steps=1"],
+    "tiny_dreambooth": [
+        "method.steps=2",
+        "method.prior=0.1",
+        "method.class_images.number=2",
+        "method.class_images.steps=1",
+    ],
 }
 
 

@@ -86,7 +86,7 @@ class DreamBooth:
             check_prompt(prompt, base.tokenizer, base.known_words, 1 + len(tokens_of(self.identifier, base.tokenizer)))
         if self.prior > 0 and self.class_images is None:
             raise ValueError(f"method.prior ({self.prior:g}) weighs class images: set method.class_images, or 0")
-        if self.prior > 0 and self.class_images is not None:
+        if self.class_images is not None:
             self.class_images.check(base)
         if self.rank is not None and not 1 <= self.rank <= full_rank(base.unet):
             raise ValueError(f"method.rank ({self.rank}) must be from 1 to {full_rank(base.unet)}, this base's widest")

@@ -33,6 +33,7 @@ STAGES = ("unpack", "vae", "pictures", "base", "vision", "export", "judges", "pr
 # what a setting is in one command alone
 COMMANDS: dict[str, Lines] = {
     "compare_methods": [("methods samplers", GROUP), ("methods.* samplers.*", listed(TEXT) | NULL), ("shown", COUNT)],
+    "bench_finetune": [("methods", GROUP), ("methods.*", listed(TEXT) | NULL), ("repeats", COUNT)],
     "bench_judge": [("images", COUNT)],
     "bench_sample": [
         ("samplers", GROUP),
