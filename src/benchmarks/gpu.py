@@ -24,7 +24,7 @@ from src.reports.formats import to_text
 from src.runs import provenance
 
 PARTS = ("same", "pretrain", "finetune", "sample")
-LATE = ("sample_recorded", "sample_compiled", "same_compiled")  # compiling takes its time
+LATE = ("sample_cheaper", "sample_recorded", "sample_compiled", "same_compiled")  # compiling takes its time
 Rows = Iterator[dict[str, Any]]
 
 
@@ -48,7 +48,7 @@ def chosen_parts(cfg: DictConfig) -> list[str]:
     unknown = [name for name in only if name not in PARTS]
     if unknown:
         raise ValueError(f"only ({unknown[0]}) must be some of {', '.join(PARTS)}")
-    ways = {"recorded": str(cfg.device).startswith("cuda"), "compiled": cfg.compile}
+    ways = {"cheaper": True, "recorded": str(cfg.device).startswith("cuda"), "compiled": cfg.compile}
     late = [name for name in LATE if name.split("_")[0] in only and ways[name.split("_")[1]]]
     return [*(name for name in PARTS if name in only), *late]
 
@@ -186,6 +186,16 @@ class Bench:
 
     def sample(self) -> Rows:
         yield from self._sampled(self._person())
+
+    def sample_cheaper(self) -> Rows:
+        """Samplers with shortcuts, and all others in fewer steps, at the largest batch."""
+        person, cfg, steps = self._person(), self.cfg, count(self.cfg, "steps")
+        cheaper = {name: build(node, steps=steps) for name, node in cfg.cheaper.items()}
+        for fewer in (each for each in cfg.fewer if each < steps):
+            cheaper |= {f"{name}, {fewer} steps": build(node, steps=fewer) for name, node in cfg.samplers.items()}
+        bare = scale.bare_unet(person.base, self.device)
+        for name, sampler in cheaper.items():
+            yield scale.sampling(person, name, sampler, max(cfg.batches), bare)
 
     def sample_recorded(self) -> Rows:
         person = self._person()

@@ -11,7 +11,7 @@ from src.reports.figures import bars
 from src.reports.formats import WIDTH, to_markdown, to_text
 from src.statistics.table import Table
 
-SAMPLED = {"sample": "", "sample_recorded": ", recorded", "sample_compiled": ", compiled"}
+SAMPLED = {"sample": "", "sample_cheaper": "", "sample_recorded": ", recorded", "sample_compiled": ", compiled"}
 STEPS = 50  # of fine-tuning and of sampling, for which the goals are set
 NEAR = 1e-3  # of max |x|, or of a cosine: what two devices may differ by
 PASSING = ("date", "commit")  # what of a machine may change between two calls whose parts are kept together
@@ -21,6 +21,7 @@ TITLES = {
     "pretrain": "Pre-training PromptNet",
     "finetune": "Learning one person",
     "sample": "Sampling",
+    "sample_cheaper": "Sampling with shortcuts, and in fewer steps",
     "sample_recorded": "Sampling, calls recorded and replayed (CUDA graphs)",
     "sample_compiled": "Sampling, transformer blocks compiled, calls recorded and replayed",
 }
@@ -30,6 +31,7 @@ NOTES = {
     "pretrain": "TFLOP: matrix products and convolutions that one photo needs, forward and backward, counted by "
     "torch.utils.flop_counter; what checkpointing computes twice counts once",
     "finetune": "seconds: all of it, from copying the U-Net to the last step",
+    "sample_cheaper": "to bare U-Net: as a multiple of the evaluations that it would need without shortcuts",
     "sample": "to bare U-Net: the time as a multiple of that of the U-Net evaluations alone that it needs, in the same "
     "batches, without gradients",
 }

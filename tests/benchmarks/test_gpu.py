@@ -16,7 +16,15 @@ from src.benchmarks.scale import calls_of
 from src.harness.build import build
 from src.harness.compose import CONF, compose
 
-SMALL = ["device=cpu", "base=tiny", "compile=false", "steps=1", "batches=[1]", "embedded.sampler.steps=2"]
+SMALL = [
+    "device=cpu",
+    "base=tiny",
+    "compile=false",
+    "steps=2",
+    "fewer=[5,1]",
+    "batches=[1]",
+    "embedded.sampler.steps=2",
+]
 SMALL += ["embedded.finetune.steps=1", "embedded.finetune.batch=1", "embedded.seeds=[0]", "pretrain.steps=1"]
 SMALL += ["pretrain.tries=[{cached: true, gradient_checkpointing: true, batch: 1}]"]
 
@@ -38,10 +46,13 @@ def test_every_part_is_measured_and_kept(typed, tmp_path):
     assert status == 0
     parts = read(tmp_path)["parts"]
     assert {name: part["failure"] for name, part in parts.items()} == dict.fromkeys(
-        ["pretrain", "finetune", "sample"], ""
+        ["pretrain", "finetune", "sample", "sample_cheaper"], ""
     )
+    cheaper = [(row["sampler"], row["steps"], row["evaluations"]) for row in parts["sample_cheaper"]["rows"]]
+    assert cheaper[0][:2] == ("fusion_fast", 2)
+    assert cheaper[1:] == [("base, 1 steps", 1, 2), ("mixed, 1 steps", 1, 3), ("fusion, 1 steps", 1, 5)]
     assert [row["sampler"] for row in parts["sample"]["rows"]] == ["base", "mixed", "fusion"]
-    assert [row["evaluations"] for row in parts["sample"]["rows"]] == [2, 3, 5]
+    assert [row["evaluations"] for row in parts["sample"]["rows"]] == [4, 6, 10]
     assert all(row["seconds_per_image"] > 0 and row["to_bare_unet"] > 0 for row in parts["sample"]["rows"])
     assert parts["pretrain"]["rows"][0]["tflop_per_image"] > 0
     written = (tmp_path / "gpu.md").read_text()
@@ -150,5 +161,5 @@ def test_it_runs_where_rare_packages_are_not_installed(tmp_path):
     done = subprocess.run([sys.executable, "-c", WITHOUT, "gpu", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
-    assert {name: part["failure"] for name, part in parts.items()} == dict.fromkeys(PARTS, "")
+    assert {name: part["failure"] for name, part in parts.items()} == dict.fromkeys([*PARTS, "sample_cheaper"], "")
     assert "text_a (No module named 'open_clip')" in parts["same"]["notes"][0]

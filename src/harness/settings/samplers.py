@@ -48,6 +48,7 @@ SAMPLERS = (
     "preview",
     "embedded.sampler",
     "bench_gpu:samplers.*",
+    "bench_gpu:cheaper.*",
     "bench_growth:samplers.*",
     "bench_growth:paper.samplers.*",
     "build_tiny_world:samplers.*",

@@ -52,7 +52,8 @@ COMMANDS: dict[str, Lines] = {
     ],
     "bench_train": [("cache", FLAG), ("steps", COUNT)],
     "bench_gpu": [
-        ("samplers* seconds pretrain", GROUP),
+        ("samplers* cheaper cheaper.* seconds pretrain", GROUP),
+        ("fewer", listed(COUNT)),
         ("only", listed(choice("same", "pretrain", "finetune", "sample"))),
         ("limit_s seconds.* embedded.finetune.lr", POSITIVE),
         ("photos steps pretrain.steps embedded.finetune.steps embedded.finetune.batch", COUNT),
