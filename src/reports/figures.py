@@ -5,6 +5,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+TICKS = [digit * 10.0**power for power in range(-4, 4) for digit in (1, 2, 5)]  # of an axis that is logarithmic
+SHAPES = "*sDPX^vph<>"  # of points that stand alone: there are more of them than colours
+
 
 def curves(rows: Sequence[Mapping[str, Any]], *, x: str, y: Sequence[str], by: str) -> bytes:
     """A PNG with a panel for each of `y` and a line for each value of `by`; NAME_low and NAME_high are its band.
@@ -94,22 +97,27 @@ def fronts(
 ) -> bytes:
     """A PNG with a panel for each of `y` against the cost `x` (logarithmic): a line for each value of `by`.
 
-    label: the column that is written beside points that stand alone; NAME_low and NAME_high are their bars.
+    label: the column that is written beside the points of a line; NAME_low and NAME_high are their bars.
     on: for each of `y` the places of the rows on the Pareto front, in the order of their cost.
     """
-    figure = _figure(figsize=(4.6 * len(y), 4.2), layout="constrained")
+    figure = _figure(figsize=(4.6 * len(y) + 1.8, 4.2), layout="constrained")
+    names = list(dict.fromkeys(row[by] for row in rows))
+    spread = [row[x] for row in rows]
+    ticks = [place for place in TICKS if min(spread) / 1.2 <= place <= max(spread) * 1.2]
     for axes, name in zip(figure.subplots(1, len(y), squeeze=False)[0], y, strict=True):
         edge = [rows[place] for place in on[name]]
         axes.plot([row[x] for row in edge], [row[name] for row in edge], color="0.8", linewidth=6, label="front")
-        for line in dict.fromkeys(row[by] for row in rows):
+        for number, line in enumerate(names):
             points = sorted((row for row in rows if row[by] == line), key=lambda row: row[x])
-            look = {"marker": "o"} if len(points) > 1 else {"marker": "*", "markersize": 12}
+            look = {"marker": "o"} if len(points) > 1 else {"marker": SHAPES[number % len(SHAPES)], "markersize": 9}
             axes.plot([row[x] for row in points], [row[name] for row in points], label=str(line), **look)
-            for row in points:
+            for row in points if len(points) > 1 else ():
                 place = {"textcoords": "offset points", "xytext": (3, 4), "fontsize": 6}
                 axes.annotate(str(row[label]), (row[x], row[name]), **place)
         axes.set(xlabel=f"{x} (logarithmic)", ylabel=f"{name} (normalised)", xscale="log")
-    axes.legend(fontsize=7)
+        axes.set_xticks(ticks, [tick(place) for place in ticks])
+        axes.set_xticks([], minor=True)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     return _png(figure)
 
 
