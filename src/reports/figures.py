@@ -149,7 +149,7 @@ def lines(panels: Sequence[Mapping[str, Any]], rows: int = 2) -> bytes:
             axes.set_yscale("log")
             _plain_levels(axes)
         else:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.05 * max(y for points in panel["lines"].values() for _, y in points))
         axes.minorticks_off()
     figure.axes[0].legend(fontsize=7)
     return _png(figure)
