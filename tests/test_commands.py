@@ -487,7 +487,9 @@ def test_methods_crossed_with_samplers_say_what_each_pair_costs(run, tmp_path):
     sizes = ["people=1", "prompts=1", "seeds=1", "shown=1", "overrides=['sampler.steps=2']"]
     short = ["methods.profusion=['method.finetune.steps=2']"]
     short.append("methods.textual_inversion=['method=tiny_textual_inversion','method.steps=2']")
-    short.append("methods.dreambooth=['method=tiny_dreambooth','method.steps=2','method.class_images.number=1']")
+    short.append(
+        "methods.dreambooth=['method=tiny_dreambooth','method.steps=2','method.prior=0.1','method.class_images.number=1']"
+    )
     status, printed, complaint = run(compare_methods, *sizes, *short)
     assert status == 0, complaint
     rows = read_sheet(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
