@@ -1,7 +1,6 @@
 """What it takes to learn one person by each method, and how much of a step is bare: `python -m src.bench finetune`."""
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,7 +121,7 @@ def clocked(device: torch.device) -> Iterator[Clock]:
         clock.enter()
         backward(self, *args, **more)
         clock.leave()
-        clock.marks.append((time.perf_counter(), clock.bare))
+        clock.marks.append((waited(device), clock.bare))
 
     before = nn.modules.module.register_module_forward_pre_hook(lambda *_: clock.enter())
     after = nn.modules.module.register_module_forward_hook(lambda *_: clock.leave())

@@ -1,7 +1,6 @@
 """The benchmark of learning: what is bare of a step, and its page."""
 
 import json
-import time
 
 import pytest
 import torch
@@ -11,33 +10,38 @@ from src import bench
 from src.benchmarks.finetune import clocked, medians
 
 
-class Slow(nn.Module):
-    """Takes a while, and calls a network of its own."""
+def test_networks_and_backward_passes_are_bare_and_what_lies_between_is_not(monkeypatch):
+    now = [0.0]
 
-    def __init__(self):
-        super().__init__()
-        self.inner = nn.Linear(2, 2)
+    class Slow(nn.Linear):
+        """Takes two seconds of a clock that nothing else moves, and is called by a network that takes one more."""
 
-    def forward(self, x):
-        time.sleep(0.02)
-        return self.inner(x)
+        def forward(self, x):
+            now[0] += 2
+            return super().forward(x)
 
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Slow(2, 2)
 
-def test_networks_and_backward_passes_are_bare_and_what_lies_between_is_not():
-    net, x, backward = Slow(), torch.ones(1, 2), torch.Tensor.backward
+        def forward(self, x):
+            now[0] += 1
+            return self.inner(x)
+
+    monkeypatch.setattr("src.benchmarks.finetune.waited", lambda device: now[0])
+    net, x, backward = Outer(), torch.ones(1, 2), torch.Tensor.backward
     with clocked(torch.device("cpu")) as clock:
         for _ in range(4):
             loss = net(x).sum() + net(x).sum()
+            loss.register_hook(lambda gradient: now.__setitem__(0, now[0] + 5))
             loss.backward()
-            time.sleep(0.03)
-    found = clock.steps()
-    assert found["steps"] == 4
-    assert 40 <= found["bare"] < 60  # two calls of 20 ms; each counts once, whatever it calls
-    assert found["bare"] + 30 <= found["step"] < found["bare"] + 60
+            now[0] += 3
+    # a step: two networks of 3 s, each counted once whatever it calls, a backward pass of 5 s, and 3 s between
+    assert clock.steps() == {"steps": 4, "step": 14_000, "bare": 11_000}
     assert torch.Tensor.backward is backward
-    bare = clock.bare
     net(x).sum().backward()  # nobody watches any more
-    assert clock.bare == bare and len(clock.marks) == 4
+    assert clock.bare == 44 and len(clock.marks) == 4
 
 
 def test_what_takes_no_steps_has_no_ratio():
