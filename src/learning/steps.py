@@ -50,17 +50,16 @@ def optimise(
     weight_decay: float,
     dtype: torch.dtype,
     setting: str,
-    fused: bool = False,
     passing: Mapping[int, Callable[[], None]] | None = None,
 ) -> None:
     """AdamW without clipping. loss_at(step): a scalar, for steps in [0, `steps`], the last to look at the result.
 
-    dtype: of the frozen base. setting: where `lr` is set. fused: on a CPU, too, which rounds otherwise.
+    dtype: of the frozen base. setting: where `lr` is set.
     passing: numbers of steps below `steps` -> what is done when so many are taken, which is then as it would be if
     they were all. Raises ValueError for a loss, or a result, that is not finite.
     """
-    can = trained[0].device.type in (("cpu", "cuda") if fused else ("cuda",))
-    optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay, fused=True if can else None)
+    fused = trained[0].device.type in ("cpu", "cuda") or None  # one call for all weights, where there is one
+    optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay, fused=fused)
     scale, remedy = LOSS_SCALE.get(dtype, 1.0), f"lower {setting} ({lr:g})"
     finite: list[Tensor] = []  # looked at once, in the end: nobody waits for a step
     for step in range(steps):

@@ -192,7 +192,6 @@ class DreamBooth:
                 weight_decay=self.weight_decay,
                 dtype=base.unet.dtype,
                 setting="method.lr",
-                fused=True,
                 passing={steps: partial(passed, save) for steps, save in passing.items()},
             )
         return self._change.kept(base, own)

@@ -1,6 +1,7 @@
 """What a command needs is asked of the method that it learns with, and said before anything is loaded."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -9,7 +10,7 @@ from src import compare_methods
 from src.harness.compose import CONF
 from src.harness.device import device_of
 from src.harness.preflight.needs import needs_of
-from src.harness.preflight.people import demands
+from src.harness.preflight.people import demands, ready
 from src.harness.preflight.training import check_training
 
 
@@ -86,3 +87,12 @@ def test_a_comparison_of_methods_asks_for_the_memory_of_each(typed, tmp_path):
     assert not (tmp_path / "runs").exists()
     status, _, complaint = typed(compare_methods, "methods.dreambooth=['method=tiny_e4t','method.e4t.folder=nowhere']")
     assert status == 1 and "method.e4t.folder (nowhere): train one with" in complaint
+
+
+def test_more_people_than_there_are_is_said_before_the_disk_that_they_would_take(monkeypatch):
+    full = SimpleNamespace(total=2**30, used=2**30, free=0)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: full)
+    with pytest.raises(ValueError, match=r"people \(501\) must be a whole number from 1 to 500"):
+        ready(composed("ablate", "people=501"), "ablate")
+    with pytest.raises(FileNotFoundError, match="disk .* for 500 learned people; 0.0 free"):
+        ready(composed("ablate", "people=500"), "ablate")

@@ -7,7 +7,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from src.harness.assembly import method_class
-from src.harness.build import plain
+from src.harness.build import build, count, plain
 from src.harness.compose import settings as settings_of
 from src.harness.device import GIB, begun, described, memory
 from src.harness.parallel.places import PROCESS, places_of, sharing
@@ -51,9 +51,13 @@ def ready(
 
 
 def check_sides(sides: Sequence[tuple[str, DictConfig]], command: str, device: torch.device) -> None:
-    """FileNotFoundError lists all that is missing, or else all that is too little, with its remedy."""
+    """FileNotFoundError lists all that is missing, or else all that is too little, with its remedy; ValueError for more
+    people than there are."""
     _, first = sides[0]
     check(first, _once([need for _, side in sides for need in needs_of(side, command)]))
+    for _, side in sides:  # a number of people that there are not is told as such, not as the disk that it would take
+        if "people_set" in side and isinstance(side.get("people"), int):
+            count(side, "people", len(build(side.people_set)))
     check(first, _once(demands(sides, device)))
 
 
