@@ -1,11 +1,15 @@
 """What it takes to learn one person by each method, and how much of a step is bare: `python -m src.bench finetune`."""
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from threading import Barrier
 from typing import Any
 
 import torch
@@ -28,8 +32,10 @@ NOTES = [
     "one person: seconds from photo to what is kept, median of interleaved rounds; of it a step, without the first",
     "bare: the forward passes of all networks and the backward pass within those same steps; ratio: of step to bare",
     "once: what all people share, such as images of their class; memory: the process's peak on a CPU",
+    "together: seconds a person where every core of a CPU learns people, in a process of one thread each",
 ]
 Row = dict[str, Any]
+PEOPLE_EACH = 2
 
 
 def run(cfg: DictConfig) -> None:
@@ -55,13 +61,15 @@ def run(cfg: DictConfig) -> None:
                 keep = Path(folder) / "people" / name / f"{number}.safetensors"
                 rounds[name].append(learned(parts, config, sides.photo(sides.people[0]), keep))
                 print(f"{name}: {rounds[name][-1]['seconds']:.2f} s", flush=True)
+        many = configs if parts.device.type == "cpu" else {}
+        at_once = {name: together(config, f"{folder}/together/{name}") for name, config in many.items()}
     about: dict[str, Any] = {
         "device": described(parts.device),
         "machine": provenance.machine(),
         "date": provenance.now(),
     }
     about |= {"commit": provenance.commit()["commit"], "threads": torch.get_num_threads()}
-    rows = [{"method": name, **medians(own)} for name, own in rounds.items()]
+    rows = [{"method": name, **medians(own), "together": at_once.get(name)} for name, own in rounds.items()]
     write_pages(Path(cfg.out), {"about": about, "rows": rows})
     print(to_text(table(rows)))
     print(f"page: {Path(cfg.out) / 'finetune.md'}", flush=True)
@@ -84,6 +92,31 @@ def learned(parts: Assembly, config: DictConfig, photos: Tensor, keep: Path) -> 
         "gib": peak_memory(parts.device) / GIB,
         "megabytes": size,
     }
+
+
+def together(config: DictConfig, folder: str) -> float:
+    """Seconds a person where as many processes of one thread as there are threads here each learn PEOPLE_EACH."""
+    context, processes = get_context("spawn"), torch.get_num_threads()
+    with context.Manager() as manager, ProcessPoolExecutor(processes, mp_context=context) as pool:
+        start = manager.Barrier(processes)
+        own = [pool.submit(_one_of_many, config, f"{folder}/{k}", start) for k in range(processes)]
+        moments = [each.result() for each in own]
+    begun_at, ended_at = (column for column in zip(*moments, strict=True))
+    return (max(ended_at) - min(begun_at)) / (processes * PEOPLE_EACH)
+
+
+def _one_of_many(config: DictConfig, folder: str, start: Barrier) -> tuple[float, float]:
+    """When one process began and ended, on a clock that all have in common; they begin when all are ready."""
+    torch.set_num_threads(1)
+    parts, sides = Assembly(config), Sides(config)
+    photos, method = sides.photo(sides.people[0]), parts.method(config)
+    if method.learns:
+        parts.prepare(method, Path(folder))
+    start.wait()
+    began = time.monotonic()
+    for number in range(PEOPLE_EACH):
+        parts.learn(method, str(number), photos, Path(folder) / f"{number}.safetensors")
+    return began, time.monotonic()
 
 
 class Clock:
@@ -146,6 +179,7 @@ def table(rows: list[Row]) -> Table:
         {
             "method": row["method"],
             "s a person": float(row["seconds"]),
+            "together": row["together"],
             "steps": row["steps"],
             "ms a step": row["step"],
             "bare": row["bare"],

@@ -73,6 +73,7 @@ def test_a_person_is_learned_by_each_method_and_a_page_says_what_it_took(tmp_pat
     }
     assert rows["prompt_only"]["ratio"] is None and rows["prompt_only"]["megabytes"] == 0
     assert all(row["ratio"] >= 1 for name, row in rows.items() if name != "prompt_only")
+    assert rows["profusion"]["together"] > rows["prompt_only"]["together"] >= 0
     assert rows["profusion"]["megabytes"] > 1 > rows["textual_inversion"]["megabytes"]
     page = (tmp_path / "made" / "finetune.md").read_text()
     assert "textual_inversion" in page and "page: made/finetune.md" in capsys.readouterr().out

@@ -94,5 +94,5 @@ def test_more_people_than_there_are_is_said_before_the_disk_that_they_would_take
     monkeypatch.setattr("shutil.disk_usage", lambda _: full)
     with pytest.raises(ValueError, match=r"people \(501\) must be a whole number from 1 to 500"):
         ready(composed("ablate", "people=501"), "ablate")
-    with pytest.raises(FileNotFoundError, match="disk .* for 500 learned people; 0.0 free"):
+    with pytest.raises(FileNotFoundError, match=r"disk .* for 500 learned people; 0\.0 free"):
         ready(composed("ablate", "people=500"), "ablate")
