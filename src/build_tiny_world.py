@@ -37,7 +37,7 @@ def main(cfg: DictConfig) -> None:
         reports = read_json(path) if path.exists() else {}
         reports |= {name: {"command": f"{COMMAND} stage={stage}", **report} for name, report in made.items()}
         write_json(path, reports)
-        if stage in ("export", "judges", "promptnet"):
+        if stage in ("export", "judges", "promptnet", "e4t"):
             write_manifest(WEIGHTS, known_stages(WEIGHTS) | reports, history=replaced_gates(WEIGHTS))
 
 

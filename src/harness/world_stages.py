@@ -15,6 +15,7 @@ from src.harness.judges import build_judges
 from src.harness.pretraining import encode, trained
 from src.methods.profusion import person_of
 from src.reports.grids import image_grid
+from src.runs.run import Run
 from src.runs.store import save_png, to_picture
 from src.tiny_world import looks
 from src.tiny_world.gates.gate import Gate, print_gates
@@ -110,23 +111,36 @@ def promptnet(cfg: DictConfig, cache: Path, device: torch.device) -> Report:
                 f"gate 0 is missed ({row.value:.3f} for {row.bound}): the base has no words for people; train it "
                 "longer (stage=base), or set check_names=false to train a PromptNet all the same"
             )
+    run, report = _encoder(cfg, cache, device, "promptnet", "tiny_pretrain")
+    shipping.export_promptnet(run.path("promptnet"), WEIGHTS / "promptnet")
+    return report
+
+
+def e4t(cfg: DictConfig, cache: Path, device: torch.device) -> Report:
+    """The experiment tiny_e4t on the exported base, from the same latents, and the export of its E4T."""
+    run, report = _encoder(cfg, cache, device, "e4t", "tiny_e4t")
+    shipping.export_e4t(run.path("e4t"), WEIGHTS / "e4t")
+    return report
+
+
+def _encoder(cfg: DictConfig, cache: Path, device: torch.device, stage: str, experiment: str) -> tuple[Run, Report]:
+    """An experiment's run on the latents of the photos, and what the manifest says of it."""
     photos = KeptPhotos(cache, "train", count=cfg.photos)
     folder = cache / f"promptnet-latents-{cfg.photos}"
     encode(moved(build(cfg.base), device), photos, folder, batch=64 if device.type == "cpu" else 1000)
-    settings = [f"{name}={value}" for name, value in promptnet_settings(cfg, folder).items()]
-    experiment = compose("train", ["+experiment=tiny_pretrain", *handed_on(cfg, ("device", "tf32")), *settings])
-    run = trained(experiment)
-    shipping.export_promptnet(run.path("promptnet"), WEIGHTS / "promptnet")
+    settings = [f"{name}={value}" for name, value in encoder_settings(cfg, stage, folder).items()]
+    composed = compose("train", [f"+experiment={experiment}", *handed_on(cfg, ("device", "tf32")), *settings])
+    run = trained(composed)
     summary = run.summary()
-    about = {"experiment": "python -m src.train +experiment=tiny_pretrain", "last": summary["validation"]}
-    about |= {"batch": cfg.batch.promptnet, "photos": cfg.photos, "device": device.type}
+    about = {"experiment": f"python -m src.train +experiment={experiment}", "last": summary["validation"]}
+    about |= {"batch": cfg.batch[stage], "photos": cfg.photos, "device": device.type}
     steps = max(row["step"] for row in run.metrics())
-    return {"promptnet": {"seed": experiment.seed, "steps": steps, "wall_s": summary["wall_seconds"], **about}}
+    return run, {stage: {"seed": composed.seed, "steps": steps, "wall_s": summary["wall_seconds"], **about}}
 
 
-def promptnet_settings(cfg: DictConfig, folder: Path) -> dict[str, Any]:
-    """What this world changes in the experiment tiny_pretrain; folder: of the latents."""
-    steps, batch = cfg.steps.promptnet, cfg.batch.promptnet
+def encoder_settings(cfg: DictConfig, stage: str, folder: Path) -> dict[str, Any]:
+    """What this world changes in the experiment of a stage, promptnet or e4t; folder: of the latents."""
+    steps, batch = cfg.steps[stage], cfg.batch[stage]
     return {
         "runs": cfg.runs,
         "logger": cfg.mirror,
@@ -134,7 +148,7 @@ def promptnet_settings(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         "data.train.folder": folder,
         "data.total_batch": batch,
         "data.batch": batch,
-        "learning.optimizer.lr": cfg.lr.promptnet,
+        "learning.optimizer.lr": cfg.lr[stage],
         "trainer.steps": steps,
         "trainer.minutes": "null" if cfg.minutes is None else cfg.minutes,
         "trainer.checkpoint_every": max(1, steps // 20),
@@ -194,5 +208,6 @@ def look(cfg: DictConfig, cache: Path, device: torch.device) -> Report:
 
 # in the order of stage=all, which leaves out the first and the last
 STAGES: dict[str, Callable[[DictConfig, Path, torch.device], Report]] = {
-    stage.__name__: stage for stage in (unpack, vae, pictures, base, vision, export, judges, promptnet, gates, look)
+    stage.__name__: stage
+    for stage in (unpack, vae, pictures, base, vision, export, judges, promptnet, e4t, gates, look)
 }

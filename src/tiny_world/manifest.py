@@ -15,7 +15,7 @@ MANIFEST = "manifest.json"
 BUILD = "python -m src.build_tiny_world"
 STAGE = ("command", "seed", "steps", "wall_s")  # what every stage says; most say parameters and last losses too
 # what lies where -> the stage that trained it, the longest name first; judges/NAME... is stage NAME's
-MAKERS = {"base/vae": "vae", "base/image_encoder": "vision", "base": "base", "promptnet": "promptnet"}
+MAKERS = {"base/vae": "vae", "base/image_encoder": "vision", "base": "base", "promptnet": "promptnet", "e4t": "e4t"}
 
 
 def write_manifest(
@@ -26,8 +26,8 @@ def write_manifest(
 ) -> dict[str, Any]:
     """Describe all files of `folder` in its manifest.json, wholly or not at all; returns what was written.
 
-    stages: vae, base, vision, promptnet and each judge by its name -> command, seed, steps, wall_s (seconds), and what
-        else there is to say: parameters (their number), last (losses at the end).
+    stages: vae, base, vision, promptnet, e4t and each judge by its name -> command, seed, steps, wall_s (seconds), and
+        what else there is to say: parameters (their number), last (losses at the end).
     gates: the measured quality. history: plain rows to add to those that the present manifest keeps.
 
     Raises:

@@ -14,6 +14,7 @@ from torch import nn
 from transformers import CLIPTokenizer
 
 from src.files.whole import sha256_of
+from src.models.e4t import E4T
 from src.models.promptnet import PromptNet
 from src.runs.store import to_picture
 from src.tiny_world import generator
@@ -77,6 +78,12 @@ def export_promptnet(trained: Path, folder: Path) -> None:
     """Half precision copy of a PromptNet folder."""
     shutil.rmtree(folder, ignore_errors=True)
     PromptNet.load(trained).to(torch.float16).save(folder)
+
+
+def export_e4t(trained: Path, folder: Path) -> None:
+    """Half precision copy of an E4T folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    E4T.load(trained).save(folder, torch.float16)
 
 
 def export_examples(folder: Path, count: int = 6) -> None:
