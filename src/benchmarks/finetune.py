@@ -36,6 +36,7 @@ NOTES = [
 ]
 Row = dict[str, Any]
 PEOPLE_EACH = 2
+READY = 600  # seconds in which every process must have loaded its networks; without one the others would wait for ever
 
 
 def run(cfg: DictConfig) -> None:
@@ -110,12 +111,13 @@ def _one_of_many(config: DictConfig, folder: str, start: Barrier) -> tuple[float
     torch.set_num_threads(1)
     parts, sides = Assembly(config), Sides(config)
     photos, method = sides.photo(sides.people[0]), parts.method(config)
+    keeps = [Path(folder) / f"{number}.safetensors" for number in range(PEOPLE_EACH)]
     if method.learns:
-        parts.prepare(method, Path(folder))
-    start.wait()
+        parts.prepare(method, keeps[0])
+    start.wait(READY)
     began = time.monotonic()
-    for number in range(PEOPLE_EACH):
-        parts.learn(method, str(number), photos, Path(folder) / f"{number}.safetensors")
+    for keep in keeps:
+        parts.learn(method, keep.stem, photos, keep)
     return began, time.monotonic()
 
 

@@ -34,6 +34,7 @@ class WeightOffset(nn.Module):
     def __init__(self, out_features: int, in_features: int) -> None:
         super().__init__()
         self.column = nn.Parameter(torch.zeros(RANK, out_features, dtype=torch.float32))
+        # small: a step of Adam moves every column by the whole rate, whatever the gradient
         self.row = nn.Parameter(0.1 * torch.randn(RANK, in_features, dtype=torch.float32))
 
     def forward(self, weight: Tensor) -> Tensor:

@@ -126,3 +126,11 @@ def test_a_command_says_it_in_one_sentence(typed, tmp_path, e4t, words, complain
     assert status == 1
     assert complaint in complained
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_shipped_one_is_of_the_shipped_base_and_learns_somebody(typed, tmp_path):
+    assert sum(path.stat().st_size for path in (PACKAGE / "tiny_world" / "weights" / "e4t").iterdir()) < 2e6
+    quick = ["method.finetune.steps=1", "method.finetune.batch=1", "sampler.steps=2", "seeds=1", "logger=disabled"]
+    status, _, complained = typed(personalise, f"photo={PHOTO}", "method=tiny_e4t", *quick)
+    assert status == 0, complained
+    assert len(list((tmp_path / "runs").rglob("*.safetensors"))) == 1

@@ -18,6 +18,7 @@ FILES = {
     "judges/text_a/config.json": "text_a",
     "judges/presence.onnx": "presence",
     "promptnet/config.json": "promptnet",
+    "e4t/config.json": "e4t",
 }
 SHIPPED = Path(__file__).parents[2] / "src" / "tiny_world" / "weights"
 
