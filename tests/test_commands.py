@@ -490,10 +490,11 @@ def test_methods_crossed_with_samplers_say_what_each_pair_costs(run, tmp_path):
     short.append(
         "methods.dreambooth=['method=tiny_dreambooth','method.steps=2','method.prior=0.1','method.class_images.number=1']"
     )
+    short.append("methods.e4t=['method=tiny_e4t','method.finetune.steps=1','method.finetune.batch=2']")
     status, printed, complaint = run(compare_methods, *sizes, *short)
     assert status == 0, complaint
     rows = read_sheet(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
-    assert len(rows) == 4 * 5
+    assert len(rows) == 5 * 5
     cost = {(row["method"], row["sampler"]): row for row in rows}
     assert [cost["profusion", name]["unet_evaluations"] for name in ("base", "mixed", "fusion")] == ["4", "6", "10"]
     assert float(cost["prompt_only", "base"]["learning s"]) == 0 < float(cost["profusion", "base"]["learning s"])
@@ -508,10 +509,13 @@ def test_methods_that_learn_from_several_photos_say_from_how_many(run, tmp_path)
     sizes += [f"samplers.{name}=null" for name in ("mixed", "switching", "multi_stage", "fusion")]
     short = ["methods.textual_inversion=['method=tiny_textual_inversion','method.steps=2']"]
     short.append("methods.dreambooth=['method=tiny_dreambooth','method.steps=2','method.prior=0']")
+    short.append("methods.e4t=['method=tiny_e4t','method.finetune.steps=1','method.finetune.batch=3']")
     status, printed, complaint = run(compare_methods, *sizes, *short)
     assert status == 0, complaint
     rows = read_sheet(tmp_path / re.search(r"(\S+)/table.md", printed)[1] / "table.csv")
-    assert {row["method"]: row["photos"] for row in rows} == {"textual_inversion": "3", "dreambooth": "3"}
+    assert {row["method"]: row["photos"] for row in rows} == dict.fromkeys(
+        ("textual_inversion", "dreambooth", "e4t"), "3"
+    )
 
 
 def test_several_processes_train_the_base_alone(run, monkeypatch):

@@ -109,10 +109,10 @@ class Study:
 
     def _generate(self, run: Run, draw: Draw, fresh_noise: int) -> None:
         rows = self._rows()
-        missing = [row for row in rows if not run.has(row["file"])]
-        self.progress.found(len(rows) - len(missing))
-        wanted = [[row for row in missing if row["person"] == person] for person in self.people]
-        wanted = [own for own in wanted if own]
+        # all of a person's images, if one is missing: it is drawn in the batch that it would have been drawn in
+        lacking = {row["person"] for row in rows if not run.has(row["file"])}
+        wanted = [[row for row in rows if row["person"] == person] for person in self.people if person in lacking]
+        self.progress.found(len(rows) - sum(map(len, wanted)))
         for own in wanted:
             person = own[0]["person"]
             run.save_image(own[0]["photo"], to_picture(self.photo(person)[0].cpu()), {"person": person})
@@ -122,9 +122,11 @@ class Study:
 
     def _keep(self, run: Run, pictures: Pictures, fresh_noise: int) -> None:
         person, seconds = pictures.rows[0]["person"], pictures.seconds_an_image
-        for row, image in zip(pictures.rows, pictures.images, strict=True):
+        drawn = zip(pictures.rows, pictures.images, strict=True)
+        new = [(row, image) for row, image in drawn if not run.has(row["file"])]
+        for row, image in new:
             run.save_image(row["file"], image, {**row, "noise_seed": _noise_seed_of(row, fresh_noise)})
-        for prompt in dict.fromkeys(row["prompt"] for row in pictures.rows):
+        for prompt in dict.fromkeys(row["prompt"] for row, _ in new):
             cost = {"unet_evaluations": pictures.unet_evaluations, "seconds_an_image": seconds}
             run.log({"person": str(person), "prompt": prompt, **cost})
         self.progress.drew(person, len(pictures.rows), seconds * len(pictures.rows), pictures.learning)
