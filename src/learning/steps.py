@@ -58,7 +58,7 @@ def optimise(
     passing: numbers of steps below `steps` -> what is done when so many are taken, which is then as it would be if
     they were all. Raises ValueError for a loss, or a result, that is not finite.
     """
-    fused = trained[0].device.type in ("cpu", "cuda") or None  # one call for all weights, where there is one
+    fused = trained[0].device.type in ("cpu", "cuda") or None
     optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay, fused=fused)
     scale, remedy = LOSS_SCALE.get(dtype, 1.0), f"lower {setting} ({lr:g})"
     finite: list[Tensor] = []  # looked at once, in the end: nobody waits for a step
