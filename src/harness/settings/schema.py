@@ -29,7 +29,7 @@ from src.harness.settings.kinds import (
 )
 from src.harness.settings.samplers import SAMPLER, SAMPLERS, Lines
 
-STAGES = ("unpack", "vae", "pictures", "base", "vision", "export", "judges", "promptnet", "gates", "look", "all")
+STAGES = ("unpack", "vae", "pictures", "base", "vision", "export", "judges", "promptnet", "e4t", "gates", "look", "all")
 # what a setting is in one command alone
 COMMANDS: dict[str, Lines] = {
     "compare_methods": [("methods samplers", GROUP), ("methods.* samplers.*", listed(TEXT) | NULL), ("shown", COUNT)],
