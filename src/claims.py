@@ -1,6 +1,5 @@
 """Every claim of the paper with a verdict: `python -m src.claims`."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ from src.harness.command import DRAWN, command
 from src.harness.device import begun
 from src.harness.preflight.needs import check, needs_of, table
 from src.reports import formats
-from src.reports.claim_pages import write_pages
-from src.reports.claims import STALE, Result, has_turned, is_stale, read_result, verdict_table
+from src.reports.claim_pages import Evidence, write_pages
+from src.reports.claims import Result, compared, has_turned, read_result, shown, verdict_table
+from src.runs.run import track
 
 
 @command("claims", keeps=DRAWN)
@@ -34,14 +34,22 @@ def main(cfg: DictConfig) -> None:
                 continue
             results[name], evidence = tested(cfg, claim, crew) if claim["tests"] else (Result(claim["claim"]), None)
             turned += [name] if stored and has_turned(stored, results[name]) else []
-            tqdm.write(f"{name}: {results[name].verdict}{_then(stored, results[name])}")
-            for side, run in evidence.sides.items() if evidence else ():
-                tqdm.write(f"  {side}: {run.folder}")
+            tqdm.write(f"{name}: {results[name].verdict}{compared(stored, results[name])}")
+            if evidence:
+                show_sides(cfg, name, evidence)
             if cfg.record:
                 write_pages(Path(cfg.experiments) / name, cfg.name, results[name], evidence)
     print(f"\n{formats.to_text(verdict_table(results))}", flush=True)
     if turned and not cfg.record:
         raise ValueError(f"the verdict on {', '.join(turned)} has turned, with code and weights as they were")
+
+
+def show_sides(cfg: DictConfig, name: str, evidence: Evidence) -> None:
+    """Print the folder of each side; sides, floors and ceilings become one group of W&B."""
+    for side, run in evidence.sides.items():
+        tqdm.write(f"  {side}: {run.folder}")
+    for side, run in {**evidence.sides, **evidence.anchors}.items():
+        track(run, f"claim-{name}-{cfg.name}", side, plain(cfg.logger), tqdm.write)
 
 
 def show_claims_needs(cfg: DictConfig) -> None:
@@ -80,20 +88,6 @@ def chosen(cfg: DictConfig) -> dict[str, Any]:
         if name not in claims:
             raise ValueError(f"only ({name}) is no claim: choose from {', '.join(claims)}")
     return {name: claims[name] for name in names}
-
-
-def shown(stored: Result | None, now: Result) -> Result:
-    """The stored result, or one without findings that says why it has no verdict."""
-    if stored is None or not stored.findings:
-        return now
-    return replace(now, untested=STALE) if is_stale(stored, now) else stored
-
-
-def _then(stored: Result | None, now: Result) -> str:
-    """What the stored result adds to the verdict of today."""
-    if stored is not None and is_stale(stored, now):
-        return " (the stored result is stale: other code, weights or settings)"
-    return "" if stored is None or stored.verdict == now.verdict else f" (stored: {stored.verdict})"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A claim's result as a file: what was found, by which code and weights; and the table of all verdicts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +97,17 @@ def _row(finding: Finding) -> dict[str, Any]:
     test = f"{finding.kind}: {finding.better} - {finding.worse} > {-finding.margin or 0:g}{worth}"
     numbers = {name: getattr(finding.difference, name) for name in (*ENDS, "people", "prompts", "seeds")}
     return {"test": test, "difference": finding.difference.mean, **numbers, "finding": finding.verdict}
+
+
+def shown(stored: Result | None, now: Result) -> Result:
+    """The stored result, or one without findings that says why it has no verdict."""
+    if stored is None or not stored.findings:
+        return now
+    return replace(now, untested=STALE) if is_stale(stored, now) else stored
+
+
+def compared(stored: Result | None, now: Result) -> str:
+    """What the stored result adds to the verdict of today."""
+    if stored is not None and is_stale(stored, now):
+        return " (the stored result is stale: other code, weights or settings)"
+    return "" if stored is None or stored.verdict == now.verdict else f" (stored: {stored.verdict})"

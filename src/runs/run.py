@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,6 +99,22 @@ class Run:
         rows = self.scores() if self.has("scores.csv") else []  # what they name may lie behind links
         named = {row[column] for row in rows for column in ("file", "photo") if row.get(column)}
         listing.complete(self.folder, {**summary, **times, "sittings": len(sittings)}, named)
+
+
+def track(run: Run, group: str, name: str, logger: Row, echo: Callable[[str], None] = print) -> None:
+    """Mirror a finished run as one of a group: a claim's, say, whose sides are other claims', too. Once: where its copy
+    lies in the run's folder already nothing is done. logger: as of `open_run`."""
+    own = sha256(f"{group}/{name}/{run.folder.name}".encode()).hexdigest()[:8]
+    if logger["mode"] == "disabled" or any(run.path("wandb").glob(f"*run-*-{own}")):
+        return
+    about: dict[str, Any] = {"id": own, "name": name, "group": group, "job_type": run.folder.parent.name}
+    about |= {"tags": [group], "config": read_object(run.path("config.json"))}
+    mirror = Mirror(run.folder, about, echo=echo, **logger)
+    for row in run.metrics():
+        mirror.log(row)
+    mirror.table(run.scores())
+    mirror.summary(run.summary())
+    mirror.finish(0)
 
 
 def run_folder(root: Path | str, kind: str, digest: str) -> Path:
