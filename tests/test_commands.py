@@ -193,7 +193,7 @@ def test_a_recorded_claim_leaves_its_tables_and_pictures_and_fewer_than_16_peopl
     kept = tmp_path / "kept" / "finetuning"
     assert (kept / "quick.md").read_text().startswith("**undecided**")
     assert {path.name for path in kept.iterdir()} == {
-        "quick.json", "quick.md", "quick.csv", "quick-judges.md", "quick.png", "quick-differences.png"
+        "quick.json", "quick.md", "quick.csv", "quick-judges.md", "quick.webp", "quick-differences.png"
     }  # fmt: skip
     images = sorted((tmp_path / "runs").rglob("*.png"))
     assert "undecided" in run(claims, *sizes, "experiments=kept", "show=true")[1]
@@ -236,7 +236,7 @@ def test_a_plan_says_how_wide_intervals_will_be_and_which_strength_suits_each_si
     test = "{better: 'interpolate, light', worse: 'position, light', kind: text, margin: 0.0}"
     status, printed, complaint = run(claims, "plan=true", "only=interpolated_gamma", *small, f"{words}.tests=[{test}]")
     assert status == 0, complaint
-    widths, strengths = printed.split("with twice the prompts or seeds")[1].split("identity", 1)
+    widths, strengths = printed.split("if doubled")[1].split("identity", 1)
     assert "text: interpolate, light - position, light" in widths
     best = [line.split() for line in strengths.splitlines() if line.startswith(("interpolate, ", "position, "))]
     assert [line[:2] for line in best] == [

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -37,7 +38,7 @@ def configured(cfg: DictConfig, claim: Mapping[str, Any]) -> tuple[list[str], di
     sizes = [f"{name}={count(cfg, name)}" for name in ("people", "prompts", "seeds")]
     settings = [*(plain(cfg.overrides) or []), *sizes]
     common = [*settings, f"runs={cfg.runs}", "logger=disabled", *handed_on(cfg, STUDY)]
-    return settings, {name: side(common, own) for name, own in sides_of(claim).items()}
+    return settings, {name: side(tuple(common), tuple(own)) for name, own in sides_of(claim).items()}
 
 
 def sides_of(claim: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -61,8 +62,10 @@ def paths_of(claim: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
     return paths
 
 
-def side(common: Sequence[str], own: Sequence[str]) -> DictConfig:
-    """What `python -m src.ablate` would hold against the full method with these overrides."""
+@cache
+def side(common: tuple[str, ...], own: tuple[str, ...]) -> DictConfig:
+    """What `python -m src.ablate` would hold against the full method with these overrides; composed once for all
+    claims, who change nothing of it."""
     cfg = compose("ablate", [*common, *(override for override in own if not override.startswith(PENALTY))])
     return changed(cfg, cfg.ablation.change)
 
@@ -208,11 +211,10 @@ def planned(cfg: DictConfig, claims: Mapping[str, Any]) -> tuple[Table, Table]:
             strengths += [{"family": name, **row} for row in strength_rows(claim, of)] if of else []
     sizes = "{} people, {} prompts, {} seeds".format(*wanted)
     seen = f"{count(first, 'people')} validation people, {count(first, 'prompts')} prompts"
-    notes = [f"in units from floor to ceiling; half-width: of the 95 % interval that {sizes} will have, from {seen}"]
-    notes += ["people: the fewest for a half-width of .05, and a verdict takes 16 in any case"]
-    return Table(widths, notes), Table(
-        strengths, [f"with the selecting judges, from {seen}; best: of the side's own strengths"]
-    )
+    notes = [f"in units from floor to ceiling, from {seen}; half-width: of the 95 % interval of {sizes}"]
+    notes += ["people: the fewest for a half-width of .05, also with twice the prompts or seeds; 16 in any case"]
+    best = f"with the selecting judges, from {seen}; best: of the side's own strengths"
+    return Table(widths, notes), Table(strengths, [best])
 
 
 def strength_rows(claim: Mapping[str, Any], of: Measured) -> list[dict[str, Any]]:

@@ -69,6 +69,7 @@ def _targets(node: Any) -> Iterator[str]:
         yield from _targets(value)
 
 
+@cache
 def imported(file: Path) -> list[str]:
     """The dotted names that a module imports."""
     nodes = [node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)]

@@ -11,7 +11,7 @@ from src.reports.claims import Result, verdict_table, write_result
 from src.reports.formats import to_csv, to_markdown
 from src.reports.grids import side_grid
 from src.runs.run import Run
-from src.runs.store import save_png
+from src.runs.store import save_webp
 from src.statistics.ablation_table import ablation_table
 from src.statistics.finding import PATH, Finding, on_both_scales
 from src.statistics.levels import level
@@ -19,7 +19,7 @@ from src.statistics.path import area_between, common_stretch, mean_curve, person
 from src.statistics.scale import ANCHORS, CEILING
 from src.statistics.table import Table
 
-PEOPLE = 4  # in the picture, first by index
+PEOPLE = 2  # in the picture, first by index
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def path_points(evidence: Evidence) -> list[dict[str, Any]]:
 
 def write_pages(folder: Path, name: str, result: Result, evidence: Evidence | None) -> None:
     """name.json, and with evidence name.md, name.csv, name-judges.md (one by one, by family), name-differences.png and
-    name.png (the first people by index); name-paths.png of a claim along the path of learning."""
+    name.webp (the first people by index); name-paths.png of a claim along the path of learning."""
     write_result(folder / f"{name}.json", result)
     if evidence is None:
         return
@@ -105,7 +105,7 @@ def write_pages(folder: Path, name: str, result: Result, evidence: Evidence | No
     if evidence.paths:
         write_atomic(folder / f"{name}-paths.png", figures.paths(path_points(evidence)))
     shown = {side: evidence.sides[side] for side in evidence.shown} | {CEILING: evidence.anchors[CEILING]}
-    save_png(folder / f"{name}.png", side_grid(shown, PEOPLE), {"sides": {s: r.folder.name for s, r in shown.items()}})
+    save_webp(folder / f"{name}.webp", side_grid(shown, PEOPLE))
 
 
 def _level(name: str, run: Run, anchors: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:

@@ -45,14 +45,15 @@ def person_values(
 def plan_row(found: Components, people: int, prompts: int, seeds: int) -> dict[str, Any]:
     """What a claim of these sizes will be worth: the half-width to be expected, and the people who would give WANTED.
 
-    The variance of seeds is part of that of prompts: more seeds are counted as if they were more prompts.
+    "if doubled": the people who would, with twice the prompts or seeds. The variance of seeds is part of that of
+    prompts: more seeds are counted as if they were more prompts.
     """
     variance = found.of_person_mean(prompts * seeds, 1)
     needed = {f"people for {WANTED}": enough_people(variance, WANTED, least=ENOUGH)}
     twice = enough_people(found.of_person_mean(2 * prompts * seeds, 1), WANTED, least=ENOUGH)
-    spreads = {"sd of people": found.people**0.5, "sd of prompts": found.prompts**0.5}
+    spreads = {"sd people": found.people**0.5, "sd prompts": found.prompts**0.5}
     width = {"half-width": half_width(found, people, prompts * seeds, 1)}
-    return {**spreads, **width, **needed, "with twice the prompts or seeds": twice}
+    return {**spreads, **width, **needed, "if doubled": twice}
 
 
 def _over(rows: Sequence[Row], prompts: Collection[str]) -> list[Row]:

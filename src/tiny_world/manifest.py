@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from src.files.whole import read_object, sha256_of, write_atomic
+from src.runs.digests import file_digest
 from src.runs.provenance import now
 from src.tiny_world.gates.gate import Gate
 
@@ -102,7 +103,7 @@ def check_manifest(folder: Path) -> dict[str, Any]:
         size, digest = path.stat().st_size, entry["sha256"]
         if size != entry["bytes"]:
             raise ValueError(f"{path} is damaged, it has {size} bytes instead of {entry['bytes']}: {remedy}")
-        if sha256_of(path) != digest:
+        if file_digest(path) != digest:
             raise ValueError(f"{path} is damaged or foreign, its SHA-256 does not begin with {digest[:12]}: {remedy}")
     foreign = sorted(set(_present(folder)) - set(manifest["files"]))
     if foreign:

@@ -33,5 +33,5 @@ def test_a_path_is_planned_by_the_same_rule():
 
 def test_more_prompts_need_fewer_people_and_never_fewer_than_a_verdict_takes():
     row = plan_row(Components(people=0.01, prompts=0.08, seeds=0.0), 32, 4, 1)
-    assert row["people for 0.05"] > row["with twice the prompts or seeds"] >= 16
+    assert row["people for 0.05"] > row["if doubled"] >= 16
     assert plan_row(Components(1e-6, 1e-6, 0.0), 32, 4, 1)["people for 0.05"] == 16
