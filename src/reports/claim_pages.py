@@ -93,7 +93,8 @@ def write_pages(folder: Path, name: str, result: Result, evidence: Evidence | No
         return
     verdicts = verdict_table({folder.name: result})
     tables = [to_markdown(table) for table in (verdicts, level_table(evidence))]
-    tables += [to_markdown(path_table(result, evidence))] if evidence.paths else []
+    along = path_table(result, evidence)
+    tables += [to_markdown(along)] if along.rows else []
     text = "\n".join([f"**{result.verdict}**\n", *tables, *(f"- {line}" for line in _facts(result))]) + "\n"
     write_atomic(folder / f"{name}.md", text.encode())
     write_atomic(folder / f"{name}.csv", to_csv(verdicts).encode())
