@@ -75,7 +75,7 @@ def test_every_side_of_a_claim_composes_and_no_two_are_alike(name):
     cfg = hydra.compose("claims")
     claim = build.plain(cfg.claim[name])
     overrides = claim_sides.sides_of(claim)
-    sides = [claim_sides.side(cfg.overrides, own) for own in overrides.values()]
+    sides = [claim_sides.side(tuple(cfg.overrides), tuple(own)) for own in overrides.values()]
     for side in sides:
         build.check_targets(side)
     plain = [
