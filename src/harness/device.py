@@ -2,10 +2,12 @@
 
 import gc
 import os
+import platform
 import resource
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -80,7 +82,10 @@ def _cuda_index(name: str, number: str) -> int:
 
 
 def check_dtype(device: torch.device, name: str, setting: str = "base.dtype", instead: str = "") -> None:
-    """ValueError for a precision that the device does not compute in; instead: what to set, "": another dtype."""
+    """ValueError for a precision that the device does not compute in; a processor that emulates it is said, once.
+
+    instead: what to set, "": another dtype.
+    """
     lacks = (device.type == "mps" and name == "float64") or (
         device.type == "cuda"
         and name == "bfloat16"
@@ -89,6 +94,22 @@ def check_dtype(device: torch.device, name: str, setting: str = "base.dtype", in
     if lacks:
         instead = instead or ("float32" if device.type == "mps" else "float16")
         raise ValueError(f"{setting} ({name}): {described(device)} does not compute in it; set {setting}={instead}")
+    if device.type == "cpu" and name == "bfloat16" and emulates_bfloat16():
+        _say_slow(setting, instead or "float32")
+
+
+def emulates_bfloat16() -> bool:
+    """Whether this processor is an x86 without AVX-512: there PyTorch has no fast path for bfloat16, and a convolution
+    of a small U-Net took 50 times as long as in float32."""
+    return platform.machine() in ("x86_64", "AMD64") and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
+
+
+@cache
+def _say_slow(setting: str, instead: str) -> None:
+    print(
+        f"{setting} (bfloat16): this processor emulates it, tens of times slower than float32; set {setting}={instead}",
+        flush=True,
+    )
 
 
 def check_compile(device: torch.device) -> None:

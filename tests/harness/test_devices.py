@@ -51,6 +51,24 @@ def test_a_precision_that_the_device_lacks_is_refused():
     devices.check_dtype(torch.device("cpu"), "bfloat16")
 
 
+@pytest.mark.parametrize(("capability", "said"), [("AVX2", 1), ("AVX512", 0)])
+def test_a_processor_that_emulates_bfloat16_is_said_once(monkeypatch, capsys, capability, said):
+    monkeypatch.setattr(devices.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    devices._say_slow.cache_clear()
+    for name in ("bfloat16", "bfloat16", "float32"):
+        devices.check_dtype(torch.device("cpu"), name, "trainer.precision", instead="32-true")
+    assert capsys.readouterr().out.count("set trainer.precision=32-true") == said
+
+
+def test_the_precision_that_images_are_drawn_in_is_checked_before_anything_is_loaded(typed, monkeypatch):
+    monkeypatch.setattr(devices, "emulates_bfloat16", lambda: True)
+    devices._say_slow.cache_clear()
+    status, out, complaint = typed(ablate, "people=400000", "sampler.shortcuts.precision=bfloat16")
+    assert status == 1 and "people" in complaint
+    assert "set sampler.shortcuts.precision=null" in out
+
+
 def test_what_is_to_compute_on_a_gpu_is_laid_out_for_it_before_it_is_there():
     net = torch.nn.Conv2d(4, 4, 3)
     for kind, expected in (("cpu", False), ("cuda", True)):

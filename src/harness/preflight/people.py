@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.harness.assembly import method_class
 from src.harness.build import build, count, plain
 from src.harness.compose import settings as settings_of
-from src.harness.device import GIB, begun, described, memory
+from src.harness.device import GIB, begun, check_dtype, described, memory
 from src.harness.parallel.places import PROCESS, places_of, sharing
 from src.harness.preflight.needs import Need, check, needs_of, show
 from src.harness.preflight.sizes import Sizes, disk_for, sizes_of
@@ -52,8 +52,11 @@ def ready(
 
 def check_sides(sides: Sequence[tuple[str, DictConfig]], command: str, device: torch.device) -> None:
     """FileNotFoundError lists all that is missing, or else all that is too little, with its remedy; ValueError for more
-    people than there are."""
+    people than there are, and for a precision that the device does not draw in."""
     _, first = sides[0]
+    for _, side in sides:
+        if precision := OmegaConf.select(side, "sampler.shortcuts.precision"):
+            check_dtype(device, precision, "sampler.shortcuts.precision", instead="null")
     check(first, _once([need for _, side in sides for need in needs_of(side, command)]))
     for _, side in sides:  # a number of people that there are not is told as such, not as the disk that it would take
         if "people_set" in side and isinstance(side.get("people"), int):
