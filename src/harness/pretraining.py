@@ -29,7 +29,8 @@ from src.runs.store import save_png, to_picture
 # what to do about memory; neither changes what is learned
 TO_TRAIN = "set learning.gradient_checkpointing=true, or a lower data.batch"
 COMPUTED = {"bf16-mixed": "bfloat16", "64-true": "float64"}  # in what, by trainer.precision
-ORDERS = ["+experiment=tiny_pretrain", "preview=null"]  # what regularisation continues
+# what regularisation continues; in float32, which every processor computes at speed
+ORDERS = ["+experiment=tiny_pretrain", "preview=null", "trainer.precision=32-true"]
 
 
 def name_of(cfg: DictConfig) -> str:
