@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	$(VENV)/bin/pip install --no-compile --quiet --disable-pip-version-check -e ".[dev]" # modules compile when first imported
 	touch $@
 
 demo: $(VENV)/.installed ## learn 8 people, draw them with and without the fusion stage, judge, compare

@@ -62,11 +62,11 @@ def run(cfg: DictConfig) -> None:
 
 
 def sides_of(cfg: DictConfig) -> dict[str, DictConfig]:
-    """Each sampler as it is, and those of `fewer` with each number of steps.
+    """Each sampler that is not null as it is, and those of `fewer` with each number of steps.
 
     ValueError for a reference or a name in `fewer` that is none of the samplers.
     """
-    samplers = plain(cfg.samplers)
+    samplers = {name: own for name, own in plain(cfg.samplers).items() if own is not None}
     for setting, names in (("reference", [cfg.reference]), ("fewer", list(cfg.fewer))):
         unknown = [name for name in names if name not in samplers]
         if unknown:

@@ -94,6 +94,7 @@ def test_only_whole_runs_of_a_gpu_are_believed(tmp_path):
 def test_the_command_leaves_its_pages(typed, tmp_path):
     axes = ["axes.pixels=[32]", "axes.images=[1]", "axes.conditions=[2]", "axes.people=[1]"]
     few = ["images=1", "steps=2", "learning_steps=1", "repeats=1", "paper.steps=2", "device=cpu", f"out={tmp_path}"]
+    few += ["paper.base.text_encoder.num_hidden_layers=2", "paper.base.unet.layers_per_block=1"]
     status, _, complaint = typed(bench, "growth", *axes, *few)
     assert status == 0, complaint
     rows = json.loads((tmp_path / "growth.json").read_text())["rows"]

@@ -37,7 +37,8 @@ COMMANDS: dict[str, Lines] = {
     "bench_judge": [("images", COUNT)],
     "bench_sample": [
         ("samplers", GROUP),
-        ("samplers.* fewer", listed(TEXT)),
+        ("samplers.*", listed(TEXT) | NULL),
+        ("fewer", listed(TEXT)),
         ("reference", TEXT),
         ("steps", listed(COUNT)),
         ("timed repeats", COUNT),
