@@ -4,10 +4,12 @@ import json
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from src import bench
 from src.benchmarks.cost import against_released, counted, timed
 from src.benchmarks.front import costs, on_front
+from src.harness.compose import CONF
 from src.methods.drawing import Sampler
 from src.methods.profusion import ProFusion
 from src.models.promptnet import PromptNet
@@ -65,12 +67,11 @@ def test_the_front_is_what_no_other_beats_in_quality_without_taking_longer():
     assert on_front(rows, "text") == [1, 3, 0]
 
 
-SHORTCUTS = ["bfloat16", "fusion stage early", "guidance held 3", "deep levels held 2"]
-SHORTCUTS += ["word held 3", "eps of the step before", "dpmpp_2m"]
+SAMPLERS = [str(name) for name in OmegaConf.load(CONF / "bench_sample.yaml").samplers]
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize("without", [SHORTCUTS, pytest.param([], marks=pytest.mark.slow)])
+@pytest.mark.parametrize("without", [SAMPLERS[4:], pytest.param([], marks=pytest.mark.slow)])
 def test_every_sampler_is_measured_and_shown(typed, tmp_path, without):
     nulls = ",".join(f"{name}:null" for name in without)
     status, out, complaint = typed(bench, "sample", *SMALL, f"samplers={{{nulls}}}", f"out={tmp_path}")
@@ -78,7 +79,8 @@ def test_every_sampler_is_measured_and_shown(typed, tmp_path, without):
     found = json.loads((tmp_path / "sample.json").read_text())
     rows = {row["name"]: row for row in found["rows"]}
     own = [name for name in rows if "steps" not in name]
-    assert own == ["base", "mixed", "fusion", "fusion_fast", *(name for name in SHORTCUTS if name not in without)]
+    assert own == [name for name in SAMPLERS if name not in without]
+    assert own[:4] == ["base", "mixed", "fusion", "fusion_fast"]
     assert {name: row["unet_evaluations"] for name, row in rows.items() if "steps" in name} == {
         "base, 2 steps": 4,
         "mixed, 2 steps": 6,

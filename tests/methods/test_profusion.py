@@ -250,7 +250,6 @@ def test_what_is_compiled_is_a_copy_that_shares_the_weights(tiny_base, promptnet
         assert mine.data_ptr() == theirs.data_ptr()
 
 
-@pytest.mark.slow
 def test_compiled_blocks_draw_the_same(tiny_base, promptnet, photos):
     base = copy.copy(tiny_base)
     base._modules = {name: copy.deepcopy(part) for name, part in tiny_base._modules.items()}
